@@ -1,0 +1,18 @@
+/* Size arithmetic on numbers that came from a file: false on overflow, `out` untouched. */
+#ifndef GX_BASE_CHECKED_H
+#define GX_BASE_CHECKED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+static inline bool gx_mul_u64(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_mul_overflow(a, b, out); }
+static inline bool gx_add_u64(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_add_overflow(a, b, out); }
+
+static inline uint64_t gx_align_up(uint64_t value, uint64_t alignment) /* alignment: a power of two; value far from 2^64 */
+{
+    return (value + alignment - 1) & ~(alignment - 1);
+}
+
+static inline uint64_t gx_ceil_div(uint64_t a, uint64_t b) { return a / b + (a % b != 0); }
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * Files: positioned reads and writes, whole-file reads with a limit, atomic small writes. The one place that calls the
+ * operating system for files; every byte read from a source is counted here, and tests can make the nth call fail.
+ */
+#ifndef GX_BASE_FILE_H
+#define GX_BASE_FILE_H
+
+#include "base/arena.h"
+
+typedef struct gx_file gx_file; /* safe for positioned calls from several threads at once */
+
+gx_status gx_file_open(gx_file **out, const char *path, gx_error *error) GX_MUST_USE; /* for reading; regular files only */
+void gx_file_close(gx_file *file);                                                    /* NULL allowed */
+
+uint64_t gx_file_nbytes(const gx_file *file);
+const char *gx_file_path(const gx_file *file); /* as opened */
+
+/* Exactly nbytes from offset; a short file is GX_ERROR_FORMAT. */
+gx_status gx_file_read(gx_file *file, uint64_t offset, void *buffer, size_t nbytes, gx_error *error) GX_MUST_USE;
+
+/* All bytes read through gx_file_read on any file since the program began (for the "one read of the source" bar). */
+uint64_t gx_file_nbytes_read_total(void);
+
+/* A whole file of at most `limit` bytes, 0-terminated, in the arena. */
+gx_status gx_file_read_all(gx_arena *arena, const char *path, uint64_t limit, char **out, size_t *nbytes, gx_error *error) GX_MUST_USE;
+
+/* Output: created as "<path>.partial" (replacing a left-over one); gx_output_commit renames it to path, gx_output_discard
+ * removes it. Exactly one of the two ends its life. */
+typedef struct gx_output gx_output;
+gx_status gx_output_create(gx_output **out, const char *path, gx_error *error) GX_MUST_USE;
+gx_status gx_output_write(gx_output *output, uint64_t offset, const void *bytes, size_t nbytes, gx_error *error) GX_MUST_USE;
+gx_status gx_output_resize(gx_output *output, uint64_t nbytes, gx_error *error) GX_MUST_USE; /* reserves disk space where the file system can */
+gx_status gx_output_commit(gx_output *output, gx_error *error) GX_MUST_USE;
+void gx_output_discard(gx_output *output); /* NULL allowed */
+
+/* Small whole-file write through a gx_output. */
+gx_status gx_file_write_all(const char *path, const void *bytes, size_t nbytes, gx_error *error) GX_MUST_USE;
+
+bool gx_path_exists(const char *path);
+bool gx_path_is_folder(const char *path);
+gx_status gx_folder_create(const char *path, gx_error *error) GX_MUST_USE; /* with its parents; existing is fine */
+gx_status gx_disk_free_nbytes(const char *path, uint64_t *out, gx_error *error) GX_MUST_USE;
+/* Names of the regular files in a folder, sorted; in the arena. */
+gx_status gx_folder_list(gx_arena *arena, const char *path, char ***names, size_t *count, gx_error *error) GX_MUST_USE;
+char *gx_path_join(gx_arena *arena, const char *folder, const char *name); /* NULL when memory is out */
+const char *gx_path_name(const char *path); /* after the last '/' */
+
+#endif

@@ -1,0 +1,26 @@
+/* A parallel for over independent items. The one place that knows pthreads. */
+#ifndef GX_BASE_THREADS_H
+#define GX_BASE_THREADS_H
+
+#include "base/error.h"
+
+/* Called once per item, in no particular order across threads; items are handed out in ascending order, so item i is
+ * never started before item i - 1 was started. `worker` is 0 … threads - 1: an index for scratch memory. */
+typedef gx_status (*gx_parallel_task)(void *context, size_t item, unsigned worker, gx_error *error);
+
+/* Runs all items, or stops handing out items after the first failure and returns it (the lowest failing item's).
+ * threads 0 or 1: runs in the calling thread. */
+gx_status gx_parallel_for(size_t items, unsigned threads, gx_parallel_task task, void *context, gx_error *error) GX_MUST_USE;
+
+unsigned gx_cpu_count(void); /* usable processors, at least 1 */
+
+/* An ordered gate: gx_turn_wait(i) returns when every index below i has called gx_turn_done. Used to hash chunks of a
+ * file in order while other work on them goes on in parallel. */
+typedef struct gx_turn gx_turn;
+gx_turn *gx_turn_new(void); /* NULL when memory is out */
+void gx_turn_free(gx_turn *turn);
+bool gx_turn_wait(gx_turn *turn, size_t index); /* false after gx_turn_cancel */
+void gx_turn_done(gx_turn *turn, size_t index);
+void gx_turn_cancel(gx_turn *turn);
+
+#endif
