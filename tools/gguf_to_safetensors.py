@@ -233,7 +233,10 @@ def write_json(path, value):
 
 
 def convert(args):
-    reader = gguf.GGUFReader(args.gguf)
+    try:
+        reader = gguf.GGUFReader(args.gguf)
+    except (OSError, ValueError) as error:
+        fail(f"{args.gguf}: not a readable GGUF file: {error}")
     meta = Metadata(reader)
     if meta.family not in LAYER_NAMES:
         fail(f"{args.gguf}: general.architecture is {meta.family!r}, expected one of {', '.join(LAYER_NAMES)}")
