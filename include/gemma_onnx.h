@@ -50,6 +50,61 @@ typedef struct gx_error {
 /* "0.1.0". Static storage. */
 GX_API const char *gx_version(void);
 
+/* ---- Progress and text ----------------------------------------------------------------------------------------- */
+
+/* Called now and then, never from two threads at once, from any thread. Return false to cancel: the running function
+ * removes what it half wrote and returns GX_ERROR_CANCELLED. */
+typedef struct gx_progress {
+    const char *phase; /* "convert", "verify": static storage */
+    uint64_t done;     /* bytes or steps */
+    uint64_t total;
+} gx_progress;
+typedef bool (*gx_progress_callback)(void *context, const gx_progress *progress);
+
+/* Receives pieces of a text or JSON document in order. Return false to stop with GX_ERROR_IO. */
+typedef bool (*gx_text_callback)(void *context, const char *text, size_t nbytes);
+
+typedef enum gx_format { GX_FORMAT_TEXT, GX_FORMAT_JSON } gx_format;
+
+/* ---- Build ----------------------------------------------------------------------------------------------------- */
+
+/* Bits of gx_build_options.precisions, and the files they give. */
+enum {
+    GX_PRECISION_FP32 = 1 << 0,  /* onnx/model.onnx */
+    GX_PRECISION_FP16 = 1 << 1,  /* onnx/model_fp16.onnx */
+    GX_PRECISION_Q4 = 1 << 2,    /* onnx/model_q4.onnx: 4-bit blocks, fp32 activations */
+    GX_PRECISION_Q4F16 = 1 << 3, /* onnx/model_q4f16.onnx: 4-bit blocks, fp16 activations */
+    GX_PRECISION_Q8 = 1 << 4,    /* onnx/model_quantized.onnx: 8-bit weights */
+    GX_PRECISION_ALL = (1 << 5) - 1,
+};
+
+/* "fp32" → its bit; 0: no such precision. */
+GX_API unsigned gx_precision_from_name(const char *name);
+
+typedef struct gx_build_options {
+    size_t size;              /* sizeof(gx_build_options), set by the default function */
+    const char *model;        /* a Hugging Face folder or a .gguf file; required */
+    const char *output_dir;   /* created if missing; required unless dry_run */
+    unsigned precisions;      /* default: GX_PRECISION_FP32 */
+    unsigned block_size;      /* of q4 and q4f16: 16, 32, 64, 128; default 32 */
+    unsigned embedding_bits;  /* of q4 and q4f16: 4, 8, 16, 32; 0, the default: what docs/quantisation.md found best */
+    int accuracy_level;       /* of MatMulNBits: 0, 1, 4; default 4 */
+    bool all_logits;          /* logits of every position instead of the last */
+    bool force;               /* overwrite existing output */
+    bool dry_run;             /* print the plan to `text`, write nothing */
+    unsigned threads;         /* 0, the default: all processors */
+    gx_format format;         /* of what goes to `text` */
+    gx_progress_callback progress; /* NULL: none */
+    void *progress_context;
+    gx_text_callback text; /* NULL: none */
+    void *text_context;
+} gx_build_options;
+
+GX_API void gx_build_options_default(gx_build_options *options);
+
+/* Reads every source byte once and writes every precision. On failure nothing half-written stays. `error` may be NULL. */
+GX_API gx_status gx_build(const gx_build_options *options, gx_error *error);
+
 #ifdef __cplusplus
 }
 #endif

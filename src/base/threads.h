@@ -14,13 +14,12 @@ gx_status gx_parallel_for(size_t items, unsigned threads, gx_parallel_task task,
 
 unsigned gx_cpu_count(void); /* usable processors, at least 1 */
 
-/* An ordered gate: gx_turn_wait(i) returns when every index below i has called gx_turn_done. Used to hash chunks of a
- * file in order while other work on them goes on in parallel. */
+/* An ordered gate: gx_turn_wait(i) returns when gx_turn_done was called i times, so that items take their turns in order
+ * while the rest of their work goes on in parallel. Every item must take its turn, a failed one too. */
 typedef struct gx_turn gx_turn;
 gx_turn *gx_turn_new(void); /* NULL when memory is out */
-void gx_turn_free(gx_turn *turn);
-bool gx_turn_wait(gx_turn *turn, size_t index); /* false after gx_turn_cancel */
-void gx_turn_done(gx_turn *turn, size_t index);
-void gx_turn_cancel(gx_turn *turn);
+void gx_turn_free(gx_turn *turn); /* NULL allowed */
+void gx_turn_wait(gx_turn *turn, size_t index);
+void gx_turn_done(gx_turn *turn);
 
 #endif

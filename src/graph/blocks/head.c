@@ -1,0 +1,48 @@
+/* Last position, final norm, the product with the head's weight, softcap: the output "logits", fp32 in every precision. */
+#include "graph/builder.h"
+
+/* The hidden state of the last position of each row, [batch, hidden_size]. verify puts a Reshape in the place of this
+ * Gather to see every position, so the two forms of the graph differ in this one node. */
+static const gx_value *last_position(gx_builder *b, const gx_value *x)
+{
+    gx_graph *g = b->graph;
+    const gx_dim hidden = gx_dim_number(b->model->hidden_size);
+    const gx_value *rows = gx_builder_reshape(b, "rows", x, b->rows_shape, GX_SHAPE(b->batch, b->sequence, hidden));
+    const gx_value *index = gx_graph_int64(g, gx_builder_name(b, "last_index"), -1);
+    gx_node *node = gx_graph_node(g, "Gather", gx_builder_name(b, "last_position"), GX_INPUTS(rows, index));
+    gx_node_int(g, node, "axis", 1);
+    return gx_node_output(g, node, NULL, x->dtype, GX_SHAPE(b->batch, hidden));
+}
+
+static const gx_value *softcap(gx_builder *b, const gx_value *logits, double cap)
+{
+    gx_graph *g = b->graph;
+    const gx_value *down = gx_graph_float(g, gx_builder_name(b, "softcap/inverse"), 1.0 / cap);
+    const gx_value *up = gx_graph_float(g, gx_builder_name(b, "softcap/cap"), cap);
+    const gx_value *small = gx_builder_binary(b, "Mul", "softcap/down", logits, down);
+    const gx_value *bent = gx_graph_apply(g, "Tanh", gx_builder_name(b, "softcap/tanh"), logits->dtype, logits->shape, GX_INPUTS(small));
+    return gx_builder_binary(b, "Mul", "softcap/up", bent, up);
+}
+
+void gx_block_head(gx_builder *b, const gx_value *x)
+{
+    gx_graph *g = b->graph;
+    const gx_model *model = b->model;
+    if (!b->options->all_logits)
+        x = last_position(b, x);
+    x = gx_block_norm(b, "norm", x, &model->weights[GX_ROLE_FINAL_NORM], b->residual_scale * b->residual_scale, 1);
+    const gx_recipe recipe = {.sources = {&model->weights[GX_ROLE_LM_HEAD]}, .source_count = 1, .multiply = 1};
+    gx_stored *stored = gx_builder_store(b, gx_builder_name(b, "lm_head"), &recipe, GX_QUANT_ROLE_EMBEDDING, 0);
+    const gx_value *logits = gx_block_product(b, "lm_head", x, stored);
+    logits = gx_builder_cast(b, "logits_fp32", logits, GX_DTYPE_F32);
+    if (model->final_logit_softcapping != 0)
+        logits = softcap(b, logits, model->final_logit_softcapping);
+    const gx_dim vocab = gx_dim_number(model->vocab_size);
+    const gx_value *rest = gx_graph_int64_list(g, gx_builder_name(b, "logits_rest"), 2, (const int64_t[]){-1, model->vocab_size});
+    gx_node *shape = gx_graph_node(g, "Concat", gx_builder_name(b, "logits_shape"), GX_INPUTS(b->batch_1d, rest));
+    gx_node_int(g, shape, "axis", 0);
+    const gx_value *shape_value = gx_node_output(g, shape, NULL, GX_DTYPE_I64, GX_SHAPE(gx_dim_number(3)));
+    gx_node *node = gx_graph_node(g, "Reshape", gx_builder_name(b, "logits"), GX_INPUTS(logits, shape_value));
+    const gx_dim positions = b->options->all_logits ? b->sequence : gx_dim_number(1);
+    gx_graph_output(g, gx_node_output(g, node, "logits", GX_DTYPE_F32, GX_SHAPE(b->batch, positions, vocab)));
+}

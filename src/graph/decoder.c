@@ -1,0 +1,118 @@
+/* The straight line of a decoder: inputs, embedding, layers, head. */
+#include <stdio.h>
+
+#include "graph/builder.h"
+
+/* Opset 23 brings RMSNormalization and RotaryEmbedding; every ONNX Runtime from 1.24 on runs it. */
+#define IR_VERSION 11
+#define OPSET 23
+#define MICROSOFT_OPSET 1
+
+static void set_scope(gx_builder *b, const char *scope)
+{
+    snprintf(b->scope, sizeof b->scope, "%s", scope);
+}
+
+static void set_layer_scope(gx_builder *b, uint32_t number, const char *part)
+{
+    snprintf(b->scope, sizeof b->scope, "/model/layers.%u%s", number, part);
+}
+
+/* Adds a sub-layer's output to the stream, through its post-norm if the family has one (which then carries the scale). */
+static const gx_value *add_to_stream(gx_builder *b, const char *what, const gx_value *stream, const gx_value *output, const gx_weight *post_norm)
+{
+    char leaf[48];
+    if (post_norm->tensor) {
+        snprintf(leaf, sizeof leaf, "post_%s_layernorm", what);
+        output = gx_block_norm(b, leaf, output, post_norm, 1, b->residual_scale);
+    }
+    snprintf(leaf, sizeof leaf, "%s_residual", what);
+    return gx_builder_binary(b, "Add", leaf, stream, output);
+}
+
+static const gx_value *build_layer(gx_builder *b, const gx_value *stream, const gx_layer *layer, uint32_t number)
+{
+    const double epsilon_scale = b->residual_scale * b->residual_scale;
+    set_layer_scope(b, number, "");
+    const gx_value *x = gx_block_norm(b, "input_layernorm", stream, &layer->weights[GX_ROLE_INPUT_NORM], epsilon_scale, 1);
+    set_layer_scope(b, number, "/self_attn");
+    x = gx_block_attention(b, x, layer, number);
+    set_layer_scope(b, number, "");
+    stream = add_to_stream(b, "attention", stream, x, &layer->weights[GX_ROLE_POST_ATTENTION_NORM]);
+    x = gx_block_norm(b, "pre_feedforward_layernorm", stream, &layer->weights[GX_ROLE_PRE_FEEDFORWARD_NORM], epsilon_scale, 1);
+    set_layer_scope(b, number, "/mlp");
+    x = gx_block_mlp(b, x, layer, number);
+    set_layer_scope(b, number, "");
+    return add_to_stream(b, "feedforward", stream, x, &layer->weights[GX_ROLE_POST_FEEDFORWARD_NORM]);
+}
+
+static void describe(gx_builder *b)
+{
+    gx_graph *g = b->graph;
+    gx_graph_metadata(g, "gemma_onnx.version", "%d.%d.%d", GX_VERSION_MAJOR, GX_VERSION_MINOR, GX_VERSION_PATCH);
+    gx_graph_metadata(g, "gemma_onnx.family", "%s", b->model->family_name);
+    gx_graph_metadata(g, "gemma_onnx.precision", "%s", b->options->policy->name);
+    gx_graph_metadata(g, "gemma_onnx.logits", "%s", b->options->all_logits ? "all" : "last");
+    gx_graph_metadata(g, "gemma_onnx.residual_scale", "%g", b->residual_scale);
+    gx_graph_metadata(g, "gemma_onnx.max_position_embeddings", "%u", b->model->max_position_embeddings);
+}
+
+static void build(gx_builder *b)
+{
+    gx_graph *g = b->graph;
+    describe(b);
+    const gx_shape tokens_shape = GX_SHAPE(b->batch, b->sequence);
+    const gx_value *input_ids = gx_graph_input(g, "input_ids", GX_DTYPE_I64, tokens_shape);
+    const gx_value *attention_mask = gx_graph_input(g, "attention_mask", GX_DTYPE_I64, GX_SHAPE(b->batch, b->total));
+    const gx_value *position_ids = gx_graph_input(g, "position_ids", GX_DTYPE_I64, tokens_shape);
+    set_scope(b, "/model/lengths");
+    gx_block_lengths(b, input_ids, attention_mask);
+    set_scope(b, "/model/attention_mask");
+    gx_block_attention_bias(b, attention_mask);
+    set_scope(b, "/model/rotary_emb");
+    gx_block_rope_tables(b, position_ids);
+    set_scope(b, "/model/embed_tokens");
+    const gx_value *stream = gx_block_embedding(b, input_ids);
+    for (uint32_t n = 0; n < b->model->num_hidden_layers; n++)
+        stream = build_layer(b, stream, &b->model->layers[n], n);
+    set_scope(b, "/lm_head");
+    gx_block_head(b, stream);
+}
+
+/* The contract lists logits first; the layers declared their caches before. */
+static void put_logits_first(gx_graph *graph)
+{
+    if (graph->output_count == 0)
+        return;
+    const gx_value *logits = graph->outputs[graph->output_count - 1];
+    for (size_t i = graph->output_count - 1; i > 0; i--)
+        graph->outputs[i] = graph->outputs[i - 1];
+    graph->outputs[0] = logits;
+}
+
+gx_status gx_decoder_build(gx_graph **out, gx_arena *arena, const gx_model *model, const gx_decoder_options *options, gx_error *error)
+{
+    gx_graph *graph = gx_graph_new(arena, "gemma_decoder");
+    if (!graph)
+        return gx_fail_memory(error);
+    graph->ir_version = IR_VERSION;
+    graph->opset = OPSET;
+    graph->microsoft_opset = MICROSOFT_OPSET;
+    gx_builder b = {
+        .graph = graph,
+        .model = model,
+        .options = options,
+        .activation = options->policy->activation,
+        .residual_scale = options->residual_scale,
+        .batch = gx_dim_symbol("batch_size"),
+        .sequence = gx_dim_symbol("sequence_length"),
+        .past = gx_dim_symbol("past_sequence_length"),
+        .total = gx_dim_symbol("total_sequence_length"),
+        .tokens = gx_dim_symbol("batch_size*sequence_length"),
+    };
+    build(&b);
+    GX_TRY(gx_graph_check(graph, error));
+    put_logits_first(graph);
+    *out = graph;
+    return GX_OK;
+}

@@ -1,0 +1,176 @@
+/* gx_build: the straight line from a checkpoint to files that run. */
+#include <stdio.h>
+#include <string.h>
+
+#include "onnx/model_writer.h"
+#include "pipeline/companions.h"
+#include "pipeline/local_source.h"
+#include "pipeline/manifest.h"
+#include "pipeline/plan_text.h"
+#include "pipeline/source.h"
+#include "pipeline/writer.h"
+
+#define MANIFEST_LIMIT (UINT64_C(64) << 20)
+
+void gx_build_options_default(gx_build_options *options)
+{
+    *options = (gx_build_options){
+        .size = sizeof *options, .precisions = GX_PRECISION_FP32, .block_size = 32, .accuracy_level = 4};
+}
+
+unsigned gx_precision_from_name(const char *name)
+{
+    for (unsigned i = 0; i < GX_POLICY_COUNT; i++)
+        if (strcmp(gx_policy_name(i), name) == 0)
+            return 1u << i;
+    return 0;
+}
+
+static gx_status check_options(const gx_build_options *options, gx_error *error)
+{
+    if (options->size != sizeof *options)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "gx_build_options: use gx_build_options_default first");
+    if (!options->model)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "no MODEL given");
+    if (!options->output_dir && !options->dry_run)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "no output folder given");
+    if (options->precisions == 0 || options->precisions & ~(unsigned)GX_PRECISION_ALL)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "no precision given");
+    if (options->accuracy_level != 0 && options->accuracy_level != 1 && options->accuracy_level != 4)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "accuracy level %d: expected 0, 1 or 4", options->accuracy_level);
+    return GX_OK;
+}
+
+typedef struct job {
+    const gx_build_options *options;
+    const char *path;
+    gx_source source;
+    gx_plan *plan;
+    gx_staging *staging;
+    const char *onnx_dir;
+    gx_sha256_hex *hashes;
+    yyjson_doc *old_manifest; /* NULL: none */
+} job;
+
+/* Existing models and data files are kept unless --force; config, tokenizer and manifest are merged or made again. */
+static gx_status check_not_there(const job *j, const char *name, gx_error *error)
+{
+    char *path = name ? gx_path_join(j->plan->arena, j->onnx_dir, name) : NULL;
+    if (!path)
+        return gx_fail_memory(error);
+    if (gx_path_exists(path) && !j->options->force)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "%s exists; use --force to overwrite it", path);
+    return GX_OK;
+}
+
+static gx_status check_output(const job *j, gx_error *error)
+{
+    for (unsigned t = 0; t < j->plan->target_count; t++) {
+        const gx_target *target = &j->plan->targets[t];
+        GX_TRY(check_not_there(j, target->model_name, error));
+        for (unsigned i = 0; i < target->data_files; i++)
+            GX_TRY(check_not_there(j, gx_plan_data_name(j->plan, target, i), error));
+    }
+    return GX_OK;
+}
+
+static gx_status check_disk(const job *j, gx_error *error)
+{
+    uint64_t available = 0;
+    const uint64_t needed = gx_plan_output_nbytes(j->plan) + (UINT64_C(64) << 20); /* tokenizer, graphs */
+    GX_TRY(gx_disk_free_nbytes(j->options->output_dir, &available, error));
+    if (available < needed)
+        return gx_fail(error, GX_ERROR_IO, "%s: %.1f GB needed, %.1f GB free", j->options->output_dir, (double)needed / 1e9,
+                       (double)available / 1e9);
+    return GX_OK;
+}
+
+static gx_status prepare(job *j, gx_error *error)
+{
+    GX_TRY(gx_source_open(&j->source, j->path, error));
+    return gx_plan_new(&j->plan, j->source.model, j->options, error);
+}
+
+static gx_status read_old_manifest(job *j, gx_error *error)
+{
+    char *path = gx_path_join(j->plan->arena, j->options->output_dir, GX_MANIFEST_NAME);
+    if (!path)
+        return gx_fail_memory(error);
+    return gx_path_exists(path) ? gx_json_read(&j->old_manifest, path, MANIFEST_LIMIT, error) : GX_OK;
+}
+
+static gx_status prepare_output(job *j, gx_error *error)
+{
+    j->staging = gx_staging_new();
+    j->hashes = GX_NEW_ARRAY(j->plan->arena, gx_sha256_hex, gx_checkpoint_file_count(j->source.checkpoint));
+    j->onnx_dir = gx_path_join(j->plan->arena, j->options->output_dir, "onnx");
+    if (!j->staging || !j->hashes || !j->onnx_dir)
+        return gx_fail_memory(error);
+    GX_TRY(check_output(j, error));
+    GX_TRY(gx_folder_create(j->onnx_dir, error));
+    GX_TRY(check_disk(j, error));
+    return read_old_manifest(j, error);
+}
+
+static gx_status stage_manifest(job *j, gx_error *error)
+{
+    char *text = NULL;
+    size_t nbytes = 0;
+    char *path = gx_path_join(j->plan->arena, j->options->output_dir, GX_MANIFEST_NAME);
+    if (!path)
+        return gx_fail_memory(error);
+    GX_TRY(gx_manifest_make(&text, &nbytes, j->plan, j->hashes, j->options, yyjson_doc_get_root(j->old_manifest), error));
+    const gx_status status = gx_staging_write(j->staging, path, text, nbytes, error);
+    gx_free(text);
+    return status;
+}
+
+static gx_status stage_models(job *j, gx_error *error)
+{
+    for (unsigned t = 0; t < j->plan->target_count; t++) {
+        const gx_target *target = &j->plan->targets[t];
+        gx_buffer bytes = {0};
+        gx_status status = gx_model_write(&bytes, target->graph, target->data_name, error);
+        char *path = gx_path_join(j->plan->arena, j->onnx_dir, target->model_name);
+        if (status == GX_OK && !path)
+            status = gx_fail_memory(error);
+        if (status == GX_OK)
+            status = gx_staging_write(j->staging, path, bytes.data, bytes.nbytes, error);
+        gx_buffer_deinit(&bytes);
+        GX_TRY(status);
+    }
+    return GX_OK;
+}
+
+/* Data first, the .onnx files last: their presence means success. */
+static gx_status write_output(job *j, gx_error *error)
+{
+    GX_TRY(gx_write_data(j->staging, j->hashes, j->plan, j->onnx_dir, j->options, error));
+    GX_TRY(gx_companions_stage(j->staging, j->plan, j->options->output_dir, error));
+    GX_TRY(stage_manifest(j, error));
+    GX_TRY(gx_local_source_stage(j->staging, j->plan->arena, j->options->output_dir, j->path, error));
+    GX_TRY(stage_models(j, error));
+    return gx_staging_commit(j->staging, error);
+}
+
+static gx_status run(job *j, gx_error *error)
+{
+    GX_TRY(prepare(j, error));
+    if (j->options->dry_run)
+        return gx_plan_print(j->plan, j->options, error);
+    GX_TRY(prepare_output(j, error));
+    return write_output(j, error);
+}
+
+gx_status gx_build(const gx_build_options *options, gx_error *error)
+{
+    gx_error_clear(error);
+    GX_TRY(check_options(options, error));
+    job j = {.options = options, .path = options->model};
+    const gx_status status = run(&j, error);
+    gx_staging_free(j.staging);
+    yyjson_doc_free(j.old_manifest);
+    gx_plan_free(j.plan);
+    gx_source_close(&j.source);
+    return status;
+}

@@ -1,0 +1,80 @@
+/* Stages config.json, generation_config.json and the tokenizer's files. */
+#include <string.h>
+
+#include "pipeline/companions.h"
+#include "pipeline/gguf_companions.h"
+
+#define CONFIG_LIMIT (UINT64_C(16) << 20)
+
+/* Carried over unchanged where the folder has them. */
+static const char *const carried[] = {
+    "generation_config.json", "tokenizer.json",  "tokenizer_config.json", "tokenizer.model",
+    "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",  "chat_template.json",
+};
+
+/* {"model_q4.onnx": 1}: how many external data files belong to each model; a page cannot list a folder. Entries of an
+ * earlier build in the same folder stay. */
+static gx_status add_external_data(yyjson_mut_doc *doc, const gx_plan *plan, yyjson_val *earlier, gx_error *error)
+{
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
+    yyjson_mut_val *settings = yyjson_mut_obj_get(root, "transformers.js_config");
+    if (!yyjson_mut_is_obj(settings)) {
+        yyjson_mut_obj_remove_key(root, "transformers.js_config");
+        settings = yyjson_mut_obj_add_obj(doc, root, "transformers.js_config");
+    }
+    yyjson_mut_obj_remove_key(settings, "use_external_data_format");
+    yyjson_mut_val *files = yyjson_mut_obj_add_obj(doc, settings, "use_external_data_format");
+    if (!files)
+        return gx_fail_memory(error);
+    size_t index, count;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(earlier, index, count, key, value)
+        yyjson_mut_obj_add(files, yyjson_val_mut_copy(doc, key), yyjson_val_mut_copy(doc, value));
+    for (unsigned t = 0; t < plan->target_count; t++) {
+        yyjson_mut_obj_remove_key(files, plan->targets[t].model_name);
+        yyjson_mut_obj_add_uint(doc, files, plan->targets[t].model_name, plan->targets[t].data_files);
+    }
+    return GX_OK;
+}
+
+static gx_status stage_config(gx_staging *staging, const gx_plan *plan, const char *output_dir, gx_error *error)
+{
+    char *path = gx_path_join(plan->arena, output_dir, "config.json");
+    if (!path)
+        return gx_fail_memory(error);
+    yyjson_doc *earlier = NULL;
+    if (gx_path_exists(path))
+        GX_TRY(gx_json_read(&earlier, path, CONFIG_LIMIT, error));
+    yyjson_val *settings = yyjson_obj_get(yyjson_doc_get_root(earlier), "transformers.js_config");
+    char *text = NULL;
+    size_t nbytes = 0;
+    gx_status status = add_external_data(plan->model->config, plan, yyjson_obj_get(settings, "use_external_data_format"), error);
+    if (status == GX_OK)
+        status = gx_json_write(&text, &nbytes, plan->model->config, error);
+    if (status == GX_OK)
+        status = gx_staging_write(staging, path, text, nbytes, error);
+    gx_free(text);
+    yyjson_doc_free(earlier);
+    return status;
+}
+
+static gx_status carry_files(gx_staging *staging, const gx_plan *plan, const char *output_dir, gx_error *error)
+{
+    const char *folder = gx_checkpoint_folder(plan->model->checkpoint);
+    for (size_t i = 0; i < sizeof carried / sizeof *carried; i++) {
+        char *from = gx_path_join(plan->arena, folder, carried[i]), *to = gx_path_join(plan->arena, output_dir, carried[i]);
+        if (!from || !to)
+            return gx_fail_memory(error);
+        if (gx_path_exists(from))
+            GX_TRY(gx_staging_copy(staging, to, from, error));
+    }
+    return GX_OK;
+}
+
+gx_status gx_companions_stage(gx_staging *staging, const gx_plan *plan, const char *output_dir, gx_error *error)
+{
+    GX_TRY(stage_config(staging, plan, output_dir, error));
+    if (gx_checkpoint_get_format(plan->model->checkpoint) == GX_CHECKPOINT_GGUF)
+        return gx_gguf_companions_stage(staging, plan, output_dir, error);
+    return carry_files(staging, plan, output_dir, error);
+}

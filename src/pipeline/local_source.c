@@ -1,0 +1,49 @@
+/* {"model": "/absolute/path"} */
+#include <limits.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "pipeline/local_source.h"
+
+#define SIDE_FILE_LIMIT (UINT64_C(64) << 10)
+
+gx_status gx_local_source_stage(gx_staging *staging, gx_arena *arena, const char *output_dir, const char *model_path, gx_error *error)
+{
+    char absolute[PATH_MAX];
+    char *path = gx_path_join(arena, output_dir, GX_LOCAL_SOURCE_NAME);
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL;
+    char *text = NULL;
+    size_t nbytes = 0;
+    gx_status status = path && root ? GX_OK : gx_fail_memory(error);
+    if (status == GX_OK) {
+        yyjson_mut_doc_set_root(doc, root);
+        yyjson_mut_obj_add_strcpy(doc, root, "model", realpath(model_path, absolute) ? absolute : model_path);
+        status = gx_json_write(&text, &nbytes, doc, error);
+    }
+    if (status == GX_OK)
+        status = gx_staging_write(staging, path, text, nbytes, error);
+    gx_free(text);
+    yyjson_mut_doc_free(doc);
+    return status;
+}
+
+gx_status gx_local_source_read(char **out, gx_arena *arena, const char *output_dir, gx_error *error)
+{
+    char *path = gx_path_join(arena, output_dir, GX_LOCAL_SOURCE_NAME);
+    *out = NULL;
+    if (!path)
+        return gx_fail_memory(error);
+    if (!gx_path_exists(path))
+        return GX_OK;
+    yyjson_doc *doc = NULL;
+    const char *model = NULL;
+    GX_TRY(gx_json_read(&doc, path, SIDE_FILE_LIMIT, error));
+    gx_status status = gx_json_get_string(yyjson_doc_get_root(doc), GX_LOCAL_SOURCE_NAME, "model", &model, error);
+    if (status == GX_OK && model) {
+        *out = gx_arena_copy_string(arena, model);
+        status = *out ? GX_OK : gx_fail_memory(error);
+    }
+    yyjson_doc_free(doc);
+    return status;
+}

@@ -1,0 +1,16 @@
+/* Where the source of an output folder was on this machine: a side file, not for publishing, so that `verify DIR` finds it
+ * again. Whether it is still the same source, the manifest's hashes tell. */
+#ifndef GX_PIPELINE_LOCAL_SOURCE_H
+#define GX_PIPELINE_LOCAL_SOURCE_H
+
+#include "pipeline/staging.h"
+
+#define GX_LOCAL_SOURCE_NAME ".gemma-onnx.local.json"
+
+gx_status gx_local_source_stage(gx_staging *staging, gx_arena *arena, const char *output_dir, const char *model_path, gx_error *error)
+    GX_MUST_USE;
+
+/* The noted path, in the arena; NULL in *out when there is no side file. */
+gx_status gx_local_source_read(char **out, gx_arena *arena, const char *output_dir, gx_error *error) GX_MUST_USE;
+
+#endif

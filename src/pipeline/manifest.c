@@ -1,0 +1,112 @@
+/* Writes the manifest. */
+#include <string.h>
+
+#include "pipeline/manifest.h"
+
+static void add_source(yyjson_mut_doc *doc, yyjson_mut_val *root, const gx_plan *plan, const gx_sha256_hex *hashes)
+{
+    const gx_checkpoint *checkpoint = plan->model->checkpoint;
+    yyjson_mut_val *source = yyjson_mut_obj_add_obj(doc, root, "source");
+    yyjson_mut_obj_add_str(doc, source, "family", plan->model->family_name);
+    yyjson_mut_obj_add_str(doc, source, "format", gx_checkpoint_get_format(checkpoint) == GX_CHECKPOINT_GGUF ? "gguf" : "safetensors");
+    yyjson_mut_obj_add_uint(doc, source, "parameters", plan->model->parameters);
+    yyjson_mut_val *files = yyjson_mut_obj_add_arr(doc, source, "files");
+    for (size_t i = 0; i < gx_checkpoint_file_count(checkpoint); i++) {
+        const gx_file *file = gx_checkpoint_file(checkpoint, i);
+        yyjson_mut_val *entry = yyjson_mut_arr_add_obj(doc, files);
+        yyjson_mut_obj_add_strcpy(doc, entry, "name", gx_path_name(gx_file_path(file)));
+        yyjson_mut_obj_add_uint(doc, entry, "bytes", gx_file_nbytes(file));
+        yyjson_mut_obj_add_str(doc, entry, "sha256", hashes[i]);
+    }
+}
+
+static void add_tensor(yyjson_mut_doc *doc, yyjson_mut_val *tensors, const gx_stored *stored)
+{
+    char scheme[96];
+    gx_scheme_name(&stored->scheme, scheme, sizeof scheme);
+    uint64_t nbytes = 0;
+    for (int part = 0; part < GX_PART_COUNT; part++)
+        nbytes += stored->parts[part].nbytes;
+    yyjson_mut_val *entry = yyjson_mut_arr_add_obj(doc, tensors);
+    yyjson_mut_obj_add_strcpy(doc, entry, "name", stored->name);
+    yyjson_mut_val *sources = yyjson_mut_obj_add_arr(doc, entry, "sources");
+    for (unsigned i = 0; i < stored->recipe.source_count; i++)
+        yyjson_mut_arr_add_strcpy(doc, sources, stored->recipe.sources[i]->tensor->name);
+    yyjson_mut_obj_add_strcpy(doc, entry, "scheme", scheme);
+    yyjson_mut_obj_add_uint(doc, entry, "bytes", nbytes);
+}
+
+static gx_status add_target(yyjson_mut_doc *doc, yyjson_mut_val *precisions, const gx_plan *plan, const gx_target *target,
+                            const gx_build_options *options, gx_error *error)
+{
+    yyjson_mut_val *entry = yyjson_mut_obj_add_obj(doc, precisions, target->policy->name);
+    yyjson_mut_obj_add_strcpy(doc, entry, "model", target->model_name);
+    yyjson_mut_val *data = yyjson_mut_obj_add_arr(doc, entry, "data");
+    for (unsigned i = 0; i < target->data_files; i++) {
+        const char *name = gx_plan_data_name(plan, target, i);
+        if (!name)
+            return gx_fail_memory(error);
+        yyjson_mut_val *file = yyjson_mut_arr_add_obj(doc, data);
+        yyjson_mut_obj_add_strcpy(doc, file, "name", name);
+        yyjson_mut_obj_add_uint(doc, file, "bytes", target->data_nbytes[i]);
+    }
+    yyjson_mut_obj_add_str(doc, entry, "logits", options->all_logits ? "all" : "last");
+    yyjson_mut_obj_add_int(doc, entry, "accuracy_level", options->accuracy_level);
+    yyjson_mut_obj_add_real(doc, entry, "residual_scale", target->residual_scale);
+    yyjson_mut_val *tensors = yyjson_mut_obj_add_arr(doc, entry, "tensors");
+    for (const gx_stored *stored = target->graph->stored; stored; stored = stored->next)
+        add_tensor(doc, tensors, stored);
+    return GX_OK;
+}
+
+/* Whether `old` speaks of the same source files and version. */
+static bool same_origin(yyjson_val *old, const gx_plan *plan, const gx_sha256_hex *hashes)
+{
+    const char *version = yyjson_get_str(yyjson_obj_get(old, "version"));
+    yyjson_val *files = yyjson_obj_get(yyjson_obj_get(old, "source"), "files");
+    const size_t count = gx_checkpoint_file_count(plan->model->checkpoint);
+    if (!version || strcmp(version, gx_version()) != 0 || yyjson_arr_size(files) != count)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const char *hash = yyjson_get_str(yyjson_obj_get(yyjson_arr_get(files, i), "sha256"));
+        if (!hash || strcmp(hash, hashes[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void keep_old(yyjson_mut_doc *doc, yyjson_mut_val *precisions, yyjson_val *old)
+{
+    size_t index, count;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(yyjson_obj_get(old, "precisions"), index, count, key, value)
+    {
+        if (!yyjson_mut_obj_get(precisions, yyjson_get_str(key)))
+            yyjson_mut_obj_add(precisions, yyjson_val_mut_copy(doc, key), yyjson_val_mut_copy(doc, value));
+    }
+}
+
+gx_status gx_manifest_make(char **out, size_t *nbytes, const gx_plan *plan, const gx_sha256_hex *hashes, const gx_build_options *options,
+                           yyjson_val *old, gx_error *error)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL;
+    if (!root) {
+        yyjson_mut_doc_free(doc);
+        return gx_fail_memory(error);
+    }
+    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_obj_add_str(doc, root, "tool", "gemma-onnx");
+    yyjson_mut_obj_add_str(doc, root, "version", gx_version());
+    add_source(doc, root, plan, hashes);
+    yyjson_mut_val *precisions = yyjson_mut_obj_add_obj(doc, root, "precisions");
+    gx_status status = GX_OK;
+    for (unsigned t = 0; status == GX_OK && t < plan->target_count; t++)
+        status = add_target(doc, precisions, plan, &plan->targets[t], options, error);
+    if (status == GX_OK && old && same_origin(old, plan, hashes))
+        keep_old(doc, precisions, old);
+    if (status == GX_OK)
+        status = gx_json_write(out, nbytes, doc, error);
+    yyjson_mut_doc_free(doc);
+    return status;
+}

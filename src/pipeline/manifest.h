@@ -1,0 +1,16 @@
+/* gemma-onnx.json: what was built from what, and how. No path, time or measurement: the same input, version and options
+ * give the same bytes everywhere. */
+#ifndef GX_PIPELINE_MANIFEST_H
+#define GX_PIPELINE_MANIFEST_H
+
+#include "pipeline/plan.h"
+#include "pipeline/writer.h"
+
+#define GX_MANIFEST_NAME "gemma-onnx.json"
+
+/* JSON text for a build; the caller frees with gx_free. Precisions of an `old` manifest (NULL: none) that this plan does
+ * not write again are kept when it was made from the same source by the same version; otherwise they are dropped. */
+gx_status gx_manifest_make(char **out, size_t *nbytes, const gx_plan *plan, const gx_sha256_hex *hashes, const gx_build_options *options,
+                           yyjson_val *old, gx_error *error) GX_MUST_USE;
+
+#endif

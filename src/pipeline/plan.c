@@ -1,0 +1,249 @@
+/* Makes the plan: a graph per precision, a place for every stored part, the list of reads in file order. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "pipeline/plan.h"
+#include "pipeline/residual_scale.h"
+
+/* Browsers hold an external data file in one buffer, and fail at 2,150,000,000 bytes. */
+#define DATA_FILE_LIMIT UINT64_C(2000000000)
+
+/* fp32 bytes of one read's rows: a few such buffers are all that a thread needs. */
+#define TASK_FLOAT_NBYTES (UINT64_C(2) << 20)
+
+/* ---- places ---- */
+
+/* Large tensors are mapped by ONNX Runtime: page alignment, and Windows' granularity for the largest. */
+static uint64_t alignment_of(uint64_t nbytes)
+{
+    return nbytes >= 1u << 20 ? 65536 : nbytes >= 65536 ? 4096 : 64;
+}
+
+static gx_status place_part(gx_target *target, gx_stored *stored, int part, gx_error *error)
+{
+    const uint64_t nbytes = stored->parts[part].nbytes;
+    if (nbytes == 0)
+        return GX_OK;
+    uint64_t *end = &target->data_nbytes[target->data_files - 1];
+    uint64_t offset = gx_align_up(*end, alignment_of(nbytes));
+    if (*end > 0 && offset + nbytes > DATA_FILE_LIMIT) {
+        if (target->data_files == GX_PLAN_MAX_DATA_FILES)
+            return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s needs more than %u external data files", target->model_name, GX_PLAN_MAX_DATA_FILES);
+        end = &target->data_nbytes[target->data_files++];
+        offset = 0;
+    }
+    stored->parts[part].file = target->data_files - 1;
+    stored->parts[part].offset = offset;
+    *end = offset + nbytes;
+    return GX_OK;
+}
+
+static gx_status place_all(gx_target *target, gx_error *error)
+{
+    target->data_files = 1;
+    for (gx_stored *stored = target->graph->stored; stored; stored = stored->next)
+        for (int part = 0; part < GX_PART_COUNT; part++)
+            GX_TRY(place_part(target, stored, part, error));
+    return GX_OK;
+}
+
+static gx_status make_target(gx_target *target, gx_plan *plan, const gx_policy *policy, const gx_build_options *options, gx_error *error)
+{
+    target->policy = policy;
+    target->model_name = gx_arena_printf(plan->arena, "model%s.onnx", policy->suffix);
+    target->data_name = gx_arena_printf(plan->arena, "model%s.onnx_data", policy->suffix);
+    if (!target->model_name || !target->data_name)
+        return gx_fail_memory(error);
+    target->residual_scale = 1;
+    if (policy->activation == GX_DTYPE_F16)
+        GX_TRY(gx_residual_scale(&target->residual_scale, plan->model, error));
+    const gx_decoder_options decoder = {.policy = policy,
+                                        .all_logits = options->all_logits,
+                                        .residual_scale = target->residual_scale,
+                                        .accuracy_level = options->accuracy_level};
+    GX_TRY(gx_decoder_build(&target->graph, plan->arena, plan->model, &decoder, error));
+    return place_all(target, error);
+}
+
+/* ---- reads ---- */
+
+/* By tensor index: the weight that reads it and where its rows go. */
+typedef struct use {
+    const gx_weight *weight;
+    gx_destination *destinations;
+} use;
+
+static gx_status collect_uses(use *uses, gx_plan *plan, gx_error *error)
+{
+    const gx_tensor *first = gx_checkpoint_tensor(plan->model->checkpoint, 0);
+    for (unsigned t = 0; t < plan->target_count; t++) {
+        for (const gx_stored *stored = plan->targets[t].graph->stored; stored; stored = stored->next) {
+            uint64_t row = 0;
+            for (unsigned i = 0; i < stored->recipe.source_count; i++) {
+                const gx_weight *weight = stored->recipe.sources[i];
+                use *entry = &uses[weight->tensor - first];
+                gx_destination *destination = GX_NEW(plan->arena, gx_destination);
+                if (!destination)
+                    return gx_fail_memory(error);
+                *destination = (gx_destination){.target = t, .stored = stored, .first_row = row, .next = entry->destinations};
+                entry->weight = weight;
+                entry->destinations = destination;
+                row += weight->rows;
+            }
+        }
+    }
+    return GX_OK;
+}
+
+typedef struct task_list {
+    gx_task *tasks;
+    size_t count, capacity;
+} task_list;
+
+static gx_status add_task(task_list *list, const gx_task *task, gx_error *error)
+{
+    if (list->count == list->capacity) {
+        const size_t capacity = list->capacity ? list->capacity * 2 : 256;
+        gx_task *grown = gx_realloc(list->tasks, capacity, sizeof *grown);
+        if (!grown)
+            return gx_fail_memory(error);
+        list->tasks = grown;
+        list->capacity = capacity;
+    }
+    list->tasks[list->count++] = *task;
+    return GX_OK;
+}
+
+/* Bytes between tensors, headers, and tensors that no graph uses: read for the file's hash alone. */
+static gx_status add_gap(task_list *list, unsigned file, uint64_t begin, uint64_t end, gx_error *error)
+{
+    for (uint64_t at = begin; at < end;) {
+        const uint64_t nbytes = end - at < TASK_FLOAT_NBYTES ? end - at : TASK_FLOAT_NBYTES;
+        const gx_task task = {.file = file, .offset = at, .nbytes = nbytes};
+        GX_TRY(add_task(list, &task, error));
+        at += nbytes;
+    }
+    return GX_OK;
+}
+
+static gx_status add_rows(task_list *list, gx_plan *plan, const use *entry, gx_error *error)
+{
+    const gx_weight *weight = entry->weight;
+    const gx_tensor *tensor = weight->tensor;
+    uint64_t row_nbytes = 0;
+    GX_TRY(gx_tensor_rows_nbytes(tensor, 1, &row_nbytes, error));
+    uint64_t step = TASK_FLOAT_NBYTES / (weight->columns * sizeof(float));
+    step = step ? step : 1;
+    for (uint64_t row = 0; row < weight->rows; row += step) {
+        const uint64_t rows = weight->rows - row < step ? weight->rows - row : step;
+        const gx_task task = {.file = tensor->file,
+                              .offset = tensor->offset + row * row_nbytes,
+                              .nbytes = rows * row_nbytes,
+                              .weight = weight,
+                              .first_row = row,
+                              .rows = rows,
+                              .destinations = entry->destinations};
+        GX_TRY(add_task(list, &task, error));
+        if (rows * weight->columns > plan->largest_task_floats)
+            plan->largest_task_floats = rows * weight->columns;
+    }
+    return GX_OK;
+}
+
+static gx_status add_tasks(task_list *list, gx_plan *plan, const use *uses, gx_error *error)
+{
+    const gx_checkpoint *checkpoint = plan->model->checkpoint;
+    size_t next = 0;
+    const size_t tensors = gx_checkpoint_tensor_count(checkpoint);
+    for (unsigned file = 0; file < gx_checkpoint_file_count(checkpoint); file++) {
+        uint64_t at = 0;
+        const uint64_t nbytes = gx_file_nbytes(gx_checkpoint_file(checkpoint, file));
+        for (; next < tensors && gx_checkpoint_tensor(checkpoint, next)->file == file; next++) {
+            const gx_tensor *tensor = gx_checkpoint_tensor(checkpoint, next);
+            if (!uses[next].weight)
+                continue;
+            GX_TRY(add_gap(list, file, at, tensor->offset, error));
+            GX_TRY(add_rows(list, plan, &uses[next], error));
+            at = tensor->offset + tensor->nbytes;
+        }
+        GX_TRY(add_gap(list, file, at, nbytes, error));
+        plan->source_nbytes += nbytes;
+    }
+    return GX_OK;
+}
+
+static gx_status make_tasks(gx_plan *plan, gx_error *error)
+{
+    use *uses = GX_NEW_ARRAY(plan->arena, use, gx_checkpoint_tensor_count(plan->model->checkpoint));
+    if (!uses)
+        return gx_fail_memory(error);
+    GX_TRY(collect_uses(uses, plan, error));
+    task_list list = {0};
+    gx_status status = add_tasks(&list, plan, uses, error);
+    plan->tasks = list.tasks;
+    plan->task_count = list.count;
+    return status;
+}
+
+/* ---- the plan ---- */
+
+static gx_status make_targets(gx_plan *plan, const gx_build_options *options, gx_error *error)
+{
+    plan->targets = GX_NEW_ARRAY(plan->arena, gx_target, GX_POLICY_COUNT);
+    if (!plan->targets)
+        return gx_fail_memory(error);
+    for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
+        if (!(options->precisions & 1u << i))
+            continue;
+        gx_policy *policy = GX_NEW(plan->arena, gx_policy);
+        if (!policy)
+            return gx_fail_memory(error);
+        GX_TRY(gx_policy_make(policy, i, options->block_size, options->embedding_bits, error));
+        GX_TRY(make_target(&plan->targets[plan->target_count], plan, policy, options, error));
+        plan->target_count++;
+    }
+    return GX_OK;
+}
+
+gx_status gx_plan_new(gx_plan **out, const gx_model *model, const gx_build_options *options, gx_error *error)
+{
+    gx_arena *arena = gx_arena_new();
+    gx_plan *plan = arena ? GX_NEW(arena, gx_plan) : NULL;
+    if (!plan) {
+        gx_arena_free(arena);
+        return gx_fail_memory(error);
+    }
+    plan->arena = arena;
+    plan->model = model;
+    gx_status status = make_targets(plan, options, error);
+    if (status == GX_OK)
+        status = make_tasks(plan, error);
+    if (status == GX_OK)
+        *out = plan;
+    else
+        gx_plan_free(plan);
+    return status;
+}
+
+void gx_plan_free(gx_plan *plan)
+{
+    if (!plan)
+        return;
+    gx_free(plan->tasks);
+    gx_arena_free(plan->arena);
+}
+
+uint64_t gx_plan_output_nbytes(const gx_plan *plan)
+{
+    uint64_t total = 0;
+    for (unsigned t = 0; t < plan->target_count; t++)
+        for (unsigned i = 0; i < plan->targets[t].data_files; i++)
+            total += plan->targets[t].data_nbytes[i];
+    return total;
+}
+
+const char *gx_plan_data_name(const gx_plan *plan, const gx_target *target, unsigned index)
+{
+    return index == 0 ? target->data_name : gx_arena_printf(plan->arena, "%s_%u", target->data_name, index);
+}
