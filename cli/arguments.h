@@ -1,0 +1,38 @@
+/* Command lines: one table of options per command. '-' and '_' are alike in long names, so that --output_dir works too. */
+#ifndef CLI_ARGUMENTS_H
+#define CLI_ARGUMENTS_H
+
+#include "gemma_onnx.h"
+
+typedef enum option_kind {
+    OPTION_FLAG,   /* bool * */
+    OPTION_STRING, /* const char ** */
+    OPTION_UINT,   /* unsigned * */
+    OPTION_DOUBLE, /* double * */
+    OPTION_LIST,   /* option_list *: one or more values up to the next option */
+} option_kind;
+
+#define OPTION_LIST_MAX 16u
+
+typedef struct option_list {
+    const char *values[OPTION_LIST_MAX];
+    unsigned count;
+} option_list;
+
+typedef struct option {
+    const char *names[4]; /* "-o", "--output", "--output-dir"; unused ones NULL */
+    option_kind kind;
+    void *target;
+    const char *value_name; /* "DIR" */
+    const char *help;
+} option;
+
+/* Parses argv[1…]. Positional arguments go to `positional`, at most `max_positional`. Messages name the option and hint at
+ * --help. Returns GX_ERROR_ARGUMENT on misuse. */
+gx_status parse_arguments(int argc, char **argv, const option *options, unsigned option_count, const char **positional,
+                          unsigned max_positional, unsigned *positional_count, gx_error *error);
+
+/* The options part of a help text. */
+void print_options(const option *options, unsigned option_count);
+
+#endif

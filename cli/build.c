@@ -1,0 +1,80 @@
+/* gemma-onnx build */
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+
+static void print_help(const option *options, unsigned count)
+{
+    puts("Usage: gemma-onnx build MODEL -o DIR [-p PRECISION …] [options]\n\n"
+         "Converts a Gemma checkpoint to ONNX decoders with a growing KV cache, in the layout of Transformers.js:\n"
+         "DIR/onnx/model.onnx (fp32), model_fp16.onnx, model_q4.onnx, model_q4f16.onnx, model_quantized.onnx (q8).\n"
+         "The source is read once for all precisions.\n");
+    print_options(options, count);
+    puts("\nExamples:\n"
+         "  gemma-onnx build ./gemma-3-270m -o out\n"
+         "  gemma-onnx build gemma-3-270m-Q4_K_M.gguf -o out -p fp32 fp16 q4 q4f16 q8\n"
+         "  gemma-onnx build ./gemma-3-27b -o out -p q4 --block-size 64 --dry-run");
+}
+
+static gx_status add_precisions(unsigned *out, const option_list *list, gx_error *error)
+{
+    *out = list->count ? 0 : *out;
+    for (unsigned i = 0; i < list->count; i++) {
+        const unsigned bit = strcmp(list->values[i], "all") == 0 ? (unsigned)GX_PRECISION_ALL : gx_precision_from_name(list->values[i]);
+        if (!bit) {
+            snprintf(error->message, sizeof error->message, "unknown precision '%s' (fp32, fp16, q4, q4f16, q8)", list->values[i]);
+            return error->status = GX_ERROR_ARGUMENT;
+        }
+        *out |= bit;
+    }
+    return GX_OK;
+}
+
+int command_build(int argc, char **argv)
+{
+    gx_build_options build;
+    gx_build_options_default(&build);
+    common_options common = {0};
+    option_list precisions = {0};
+    const char *model = NULL;
+    unsigned accuracy_level = (unsigned)build.accuracy_level;
+    const option options[] = {
+        {{"-m", "--model", "--model-name"}, OPTION_STRING, &model, "MODEL", "the checkpoint, instead of the first argument"},
+        {{"-o", "--output", "--output-dir"}, OPTION_STRING, &build.output_dir, "DIR", "where the files go; required"},
+        {{"-p", "--precision"}, OPTION_LIST, &precisions, "P …", "fp32, fp16, q4, q4f16, q8, or all (default fp32)"},
+        {{"--block-size"}, OPTION_UINT, &build.block_size, "N", "of q4 and q4f16: 16, 32, 64, 128 (default 32)"},
+        {{"--embedding-bits"}, OPTION_UINT, &build.embedding_bits, "N", "of q4 and q4f16: 4, 8, 16, 32 (default: docs/quantisation.md)"},
+        {{"--accuracy-level"}, OPTION_UINT, &accuracy_level, "N", "least arithmetic of 4-bit products: 0, 1 fp32, 4 int8 (default 4)"},
+        {{"--all-logits"}, OPTION_FLAG, &build.all_logits, NULL, "logits of every position instead of the last"},
+        {{"--force"}, OPTION_FLAG, &build.force, NULL, "overwrite existing models"},
+        {{"-n", "--dry-run"}, OPTION_FLAG, &build.dry_run, NULL, "print the plan, write nothing"},
+        COMMON_OPTIONS(common),
+    };
+    const unsigned count = sizeof options / sizeof *options;
+    gx_error error = {0};
+    const char *positional[1];
+    unsigned positional_count = 0;
+    if (parse_arguments(argc, argv, options, count, positional, 1, &positional_count, &error) != GX_OK ||
+        add_precisions(&build.precisions, &precisions, &error) != GX_OK)
+        return report_error("build", &error);
+    if (common.help) {
+        print_help(options, count);
+        return finish_output("build", GX_OK);
+    }
+    progress_line line;
+    progress_begin(&line, common.quiet);
+    catch_signals();
+    build.model = positional_count ? positional[0] : model;
+    build.accuracy_level = (int)accuracy_level;
+    build.threads = common.threads;
+    build.format = common.json ? GX_FORMAT_JSON : GX_FORMAT_TEXT;
+    build.progress = progress_show;
+    build.progress_context = &line;
+    build.text = common.quiet && !build.dry_run ? NULL : print_text;
+    const gx_status status = gx_build(&build, &error);
+    progress_end(&line);
+    if (status != GX_OK)
+        return report_error("build", &error);
+    return finish_output("build", GX_OK);
+}

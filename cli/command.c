@@ -1,0 +1,76 @@
+/* What the commands share. */
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "command.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal_number)
+{
+    interrupted = signal_number;
+}
+
+void catch_signals(void)
+{
+    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}; /* a second one kills */
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+double now_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+int report_error(const char *command, const gx_error *error)
+{
+    fprintf(stderr, "gemma-onnx %s: %s\n", command, error->message);
+    return (int)error->status;
+}
+
+void progress_begin(progress_line *line, bool quiet)
+{
+    *line = (progress_line){.enabled = !quiet && isatty(STDERR_FILENO), .started = now_seconds()};
+}
+
+#define PROGRESS_INTERVAL 0.16 /* seconds: six times a second is enough for a reader */
+
+bool progress_show(void *context, const gx_progress *progress)
+{
+    progress_line *line = context;
+    const double now = now_seconds(), elapsed = now - line->started;
+    if (line->enabled && now - line->shown >= PROGRESS_INTERVAL && progress->total > 0) {
+        const double part = (double)progress->done / (double)progress->total, rate = (double)progress->done / (elapsed > 0 ? elapsed : 1);
+        fprintf(stderr, "\r%s %3.0f %%  %.2f of %.2f GB  %.0f MB/s  %.0f s left  ", progress->phase, 100 * part, (double)progress->done / 1e9,
+                (double)progress->total / 1e9, rate / 1e6, rate > 0 ? (double)(progress->total - progress->done) / rate : 0.0);
+        line->shown = now;
+        line->visible = true;
+    }
+    return !interrupted;
+}
+
+void progress_end(progress_line *line)
+{
+    if (line->visible)
+        fputs("\r\033[K", stderr);
+    line->visible = false;
+}
+
+bool print_text(void *context, const char *text, size_t nbytes)
+{
+    (void)context;
+    return fwrite(text, 1, nbytes, stdout) == nbytes;
+}
+
+int finish_output(const char *command, int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "gemma-onnx %s: writing to stdout failed\n", command);
+    return GX_ERROR_IO;
+}

@@ -1,0 +1,53 @@
+/* The commands, and what they share: the terminal, progress, the interrupt. The program uses the public header only. */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include "arguments.h"
+
+typedef struct command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
+} command;
+
+extern const command commands[]; /* ends with a NULL name */
+
+int command_build(int argc, char **argv);
+
+/* Options that every command has. */
+typedef struct common_options {
+    bool help, json, quiet;
+    unsigned threads;
+} common_options;
+#define COMMON_OPTIONS(c)                                                                                              \
+    {{"--threads"}, OPTION_UINT, &(c).threads, "N", "threads to use (default: all processors)"},                       \
+    {{"--json"}, OPTION_FLAG, &(c).json, NULL, "results as JSON on stdout"},                                           \
+    {{"-q", "--quiet"}, OPTION_FLAG, &(c).quiet, NULL, "no progress, no summary; errors only"},                        \
+    {{"-h", "--help"}, OPTION_FLAG, &(c).help, NULL, "this text"}
+
+/* "gemma-onnx build: message" on stderr; returns the exit status. */
+int report_error(const char *command, const gx_error *error);
+
+/* Progress on stderr: one line that is rewritten on a terminal, nothing otherwise. Context: a progress_line. Returns false
+ * after SIGINT or SIGTERM, so that the library cleans up. */
+typedef struct progress_line {
+    bool enabled;
+    double started, shown;
+    bool visible;
+} progress_line;
+void progress_begin(progress_line *line, bool quiet);
+bool progress_show(void *context, const gx_progress *progress);
+void progress_end(progress_line *line);
+
+/* Makes SIGINT and SIGTERM set a flag instead of killing. */
+void catch_signals(void);
+
+/* Writes to stdout; for gx_text_callback. */
+bool print_text(void *context, const char *text, size_t nbytes);
+
+/* Flushes stdout: a failed write is an error, too. */
+int finish_output(const char *command, int status);
+
+double now_seconds(void);
+
+#endif

@@ -1,0 +1,41 @@
+/* gemma-onnx: picks the command. */
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+
+const command commands[] = {
+    {"build", "a checkpoint to dynamic-shape ONNX decoders, one per precision", command_build},
+    {NULL, NULL, NULL},
+};
+
+static void print_help(void)
+{
+    puts("gemma-onnx: Google's Gemma checkpoints to ONNX files that run, and the proof that they are right.\n\n"
+         "Usage: gemma-onnx COMMAND [MODEL] [options]\n\nCommands:");
+    for (const command *c = commands; c->name; c++)
+        printf("  %-10s%s\n", c->name, c->summary);
+    puts("\nMODEL is a Hugging Face folder or a .gguf file.\n\n"
+         "Example:\n"
+         "  gemma-onnx build ./gemma-3-270m -o out -p fp32 q4\n"
+         "  gemma-onnx build --help\n\n"
+         "Exit status: 0 done, 2 wrong usage, 3 file system, 4 an input file is malformed, 5 not supported,\n"
+         "6 out of memory, 7 network, 8 a comparison failed, 9 cancelled.");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help();
+        return finish_output("help", argc < 2 ? GX_ERROR_ARGUMENT : GX_OK);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("gemma-onnx %s\n", gx_version());
+        return finish_output("version", GX_OK);
+    }
+    for (const command *c = commands; c->name; c++)
+        if (strcmp(c->name, argv[1]) == 0)
+            return c->run(argc - 1, argv + 1);
+    fprintf(stderr, "gemma-onnx: unknown command '%s'; see gemma-onnx --help\n", argv[1]);
+    return GX_ERROR_ARGUMENT;
+}
