@@ -1,0 +1,31 @@
+/* What the readers of one format fill, and checkpoint.c owns. */
+#ifndef GX_CHECKPOINT_INTERNAL_H
+#define GX_CHECKPOINT_INTERNAL_H
+
+#include "checkpoint/checkpoint.h"
+
+struct gx_checkpoint {
+    gx_arena *arena;
+    gx_checkpoint_format format;
+    const char *path, *folder;
+    gx_file **files;
+    size_t file_count, file_capacity;
+    gx_tensor *tensors; /* on the heap while it grows */
+    size_t tensor_count, tensor_capacity;
+    const gx_tensor **by_name; /* sorted */
+    gx_gguf_value *metadata;
+    size_t metadata_count;
+};
+
+/* Opens a file and adds it; *index is its number. */
+gx_status gx_checkpoint_add_file(gx_checkpoint *checkpoint, const char *path, unsigned *index, gx_error *error) GX_MUST_USE;
+
+/* Adds a tensor whose name is in the arena, after checking its elements and that its bytes are inside the file. */
+gx_status gx_checkpoint_add_tensor(gx_checkpoint *checkpoint, const gx_tensor *tensor, gx_error *error) GX_MUST_USE;
+
+/* safetensors.c: one file. shards.c: an index. gguf.c: a file, and the other parts of a split model. */
+gx_status gx_safetensors_read(gx_checkpoint *checkpoint, const char *path, gx_error *error) GX_MUST_USE;
+gx_status gx_shards_read(gx_checkpoint *checkpoint, const char *index_path, gx_error *error) GX_MUST_USE;
+gx_status gx_gguf_read(gx_checkpoint *checkpoint, const char *path, gx_error *error) GX_MUST_USE;
+
+#endif
