@@ -27,9 +27,9 @@ double now_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-int report_error(const char *command, const gx_error *error)
+int report_error(const char *name, const gx_error *error)
 {
-    fprintf(stderr, "gemma-onnx %s: %s\n", command, error->message);
+    fprintf(stderr, "gemma-onnx %s: %s\n", name, error->message);
     return (int)error->status;
 }
 
@@ -67,10 +67,10 @@ bool print_text(void *context, const char *text, size_t nbytes)
     return fwrite(text, 1, nbytes, stdout) == nbytes;
 }
 
-int finish_output(const char *command, int status)
+int finish_output(const char *name, int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    fprintf(stderr, "gemma-onnx %s: writing to stdout failed\n", command);
+    fprintf(stderr, "gemma-onnx %s: writing to stdout failed\n", name);
     return GX_ERROR_IO;
 }

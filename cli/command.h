@@ -26,7 +26,7 @@ typedef struct common_options {
     {{"-h", "--help"}, OPTION_FLAG, &(c).help, NULL, "this text"}
 
 /* "gemma-onnx build: message" on stderr; returns the exit status. */
-int report_error(const char *command, const gx_error *error);
+int report_error(const char *name, const gx_error *error);
 
 /* Progress on stderr: one line that is rewritten on a terminal, nothing otherwise. Context: a progress_line. Returns false
  * after SIGINT or SIGTERM, so that the library cleans up. */
@@ -46,7 +46,7 @@ void catch_signals(void);
 bool print_text(void *context, const char *text, size_t nbytes);
 
 /* Flushes stdout: a failed write is an error, too. */
-int finish_output(const char *command, int status);
+int finish_output(const char *name, int status);
 
 double now_seconds(void);
 

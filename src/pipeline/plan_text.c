@@ -1,0 +1,114 @@
+/* The plan as text or JSON. */
+#include <string.h>
+
+#include "base/threads.h"
+#include "pipeline/plan_text.h"
+
+static double megabytes(uint64_t nbytes)
+{
+    return (double)nbytes / 1e6;
+}
+
+static uint64_t stored_nbytes(const gx_stored *stored)
+{
+    uint64_t nbytes = 0;
+    for (int part = 0; part < GX_PART_COUNT; part++)
+        nbytes += stored->parts[part].nbytes;
+    return nbytes;
+}
+
+static void describe_target(gx_buffer *out, const gx_plan *plan, const gx_target *target)
+{
+    char scheme[96];
+    gx_buffer_printf(out, "\n%s: onnx/%s\n", target->policy->name, target->model_name);
+    for (unsigned i = 0; i < target->data_files; i++)
+        gx_buffer_printf(out, "  onnx/%-40s %12.1f MB\n", gx_plan_data_name(plan, target, i), megabytes(target->data_nbytes[i]));
+    if (target->residual_scale != 1)
+        gx_buffer_printf(out, "  residual stream times %g\n", target->residual_scale);
+    for (const gx_stored *stored = target->graph->stored; stored; stored = stored->next) {
+        gx_scheme_name(&stored->scheme, scheme, sizeof scheme);
+        gx_buffer_printf(out, "  %-62s %10.3f MB  %-34s %s\n", stored->name, megabytes(stored_nbytes(stored)), scheme, stored->rule);
+    }
+}
+
+static void describe_text(gx_buffer *out, const gx_plan *plan)
+{
+    const gx_model *model = plan->model;
+    gx_buffer_printf(out, "%s: %s, %llu parameters, %u layers, hidden_size %u, vocab_size %u\n", gx_checkpoint_path(model->checkpoint),
+                     model->family_name, (unsigned long long)model->parameters, model->num_hidden_layers, model->hidden_size, model->vocab_size);
+    for (size_t i = 0; i < model->note_count; i++)
+        gx_buffer_printf(out, "note: %s\n", model->notes[i]);
+    if (model->left_out_count)
+        gx_buffer_printf(out, "left out: %zu tensors that are no part of the text decoder, from '%s'\n", model->left_out_count,
+                         model->left_out[0]->name);
+    for (unsigned t = 0; t < plan->target_count; t++)
+        describe_target(out, plan, &plan->targets[t]);
+    gx_buffer_printf(out, "\nread %.1f MB once, write %.1f MB\n", megabytes(plan->source_nbytes), megabytes(gx_plan_output_nbytes(plan)));
+}
+
+static void describe_target_json(yyjson_mut_doc *doc, yyjson_mut_val *targets, const gx_plan *plan, const gx_target *target)
+{
+    char scheme[96];
+    yyjson_mut_val *entry = yyjson_mut_arr_add_obj(doc, targets);
+    yyjson_mut_obj_add_strcpy(doc, entry, "precision", target->policy->name);
+    yyjson_mut_obj_add_strcpy(doc, entry, "model", target->model_name);
+    yyjson_mut_obj_add_real(doc, entry, "residual_scale", target->residual_scale);
+    yyjson_mut_val *files = yyjson_mut_obj_add_arr(doc, entry, "data");
+    for (unsigned i = 0; i < target->data_files; i++) {
+        yyjson_mut_val *file = yyjson_mut_arr_add_obj(doc, files);
+        const char *name = gx_plan_data_name(plan, target, i);
+        yyjson_mut_obj_add_strcpy(doc, file, "name", name ? name : "");
+        yyjson_mut_obj_add_uint(doc, file, "bytes", target->data_nbytes[i]);
+    }
+    yyjson_mut_val *tensors = yyjson_mut_obj_add_arr(doc, entry, "tensors");
+    for (const gx_stored *stored = target->graph->stored; stored; stored = stored->next) {
+        yyjson_mut_val *tensor = yyjson_mut_arr_add_obj(doc, tensors);
+        gx_scheme_name(&stored->scheme, scheme, sizeof scheme);
+        yyjson_mut_obj_add_strcpy(doc, tensor, "name", stored->name);
+        yyjson_mut_obj_add_strcpy(doc, tensor, "scheme", scheme);
+        yyjson_mut_obj_add_strcpy(doc, tensor, "rule", stored->rule);
+        yyjson_mut_obj_add_uint(doc, tensor, "bytes", stored_nbytes(stored));
+    }
+}
+
+static gx_status describe_json(gx_buffer *out, const gx_plan *plan, gx_error *error)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL;
+    if (!root) {
+        yyjson_mut_doc_free(doc);
+        return gx_fail_memory(error);
+    }
+    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_obj_add_str(doc, root, "family", plan->model->family_name);
+    yyjson_mut_obj_add_uint(doc, root, "parameters", plan->model->parameters);
+    yyjson_mut_obj_add_uint(doc, root, "read_bytes", plan->source_nbytes);
+    yyjson_mut_obj_add_uint(doc, root, "write_bytes", gx_plan_output_nbytes(plan));
+    yyjson_mut_val *targets = yyjson_mut_obj_add_arr(doc, root, "files");
+    for (unsigned t = 0; t < plan->target_count; t++)
+        describe_target_json(doc, targets, plan, &plan->targets[t]);
+    char *text = NULL;
+    size_t nbytes = 0;
+    const gx_status status = gx_json_write(&text, &nbytes, doc, error);
+    if (status == GX_OK)
+        gx_buffer_append(out, text, nbytes);
+    gx_free(text);
+    yyjson_mut_doc_free(doc);
+    return status;
+}
+
+gx_status gx_plan_print(const gx_plan *plan, const gx_build_options *options, gx_error *error)
+{
+    gx_buffer text = {0};
+    gx_status status = GX_OK;
+    if (options->format == GX_FORMAT_JSON)
+        status = describe_json(&text, plan, error);
+    else
+        describe_text(&text, plan);
+    if (status == GX_OK)
+        status = gx_buffer_check(&text, error);
+    if (status == GX_OK && options->text && !options->text(options->text_context, (const char *)text.data, text.nbytes))
+        status = gx_fail(error, GX_ERROR_IO, "writing the plan failed");
+    gx_buffer_deinit(&text);
+    return status;
+}

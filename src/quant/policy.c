@@ -1,0 +1,78 @@
+/* The table of precisions. */
+#include <stdio.h>
+
+#include "quant/policy.h"
+
+#define FLOAT_SCHEME(type) {.kind = GX_SCHEME_FLOAT, .dtype = type}
+#define BLOCK_SCHEME(n, size) {.kind = GX_SCHEME_BLOCK, .dtype = GX_DTYPE_F32, .bits = n, .block_size = size, .zero_points = true}
+
+/* Every linear weight of a layer alike. */
+#define ALL_LINEAR(scheme)                                                                                             \
+    [GX_QUANT_ROLE_ATTENTION_QKV] = scheme, [GX_QUANT_ROLE_ATTENTION_OUTPUT] = scheme, [GX_QUANT_ROLE_MLP_GATE_UP] = scheme, \
+    [GX_QUANT_ROLE_MLP_DOWN] = scheme
+
+static const gx_policy table[GX_POLICY_COUNT] = {
+    {"fp32", "", GX_DTYPE_F32, {ALL_LINEAR(FLOAT_SCHEME(GX_DTYPE_F32)), [GX_QUANT_ROLE_EMBEDDING] = FLOAT_SCHEME(GX_DTYPE_F32)}},
+    {"fp16", "_fp16", GX_DTYPE_F16, {ALL_LINEAR(FLOAT_SCHEME(GX_DTYPE_F16)), [GX_QUANT_ROLE_EMBEDDING] = FLOAT_SCHEME(GX_DTYPE_F16)}},
+    {"q4", "_q4", GX_DTYPE_F32, {ALL_LINEAR(BLOCK_SCHEME(4, 32)), [GX_QUANT_ROLE_EMBEDDING] = BLOCK_SCHEME(8, 128)}},
+    {"q4f16", "_q4f16", GX_DTYPE_F16, {ALL_LINEAR(BLOCK_SCHEME(4, 32)), [GX_QUANT_ROLE_EMBEDDING] = BLOCK_SCHEME(8, 128)}},
+    /* The body unfolds to fp32 when the session opens: fp32 arithmetic is the fast one in a browser. */
+    {"q8",
+     "_quantized",
+     GX_DTYPE_F32,
+     {ALL_LINEAR(((gx_scheme){.kind = GX_SCHEME_ROW_INT8, .dtype = GX_DTYPE_F32})),
+      [GX_QUANT_ROLE_EMBEDDING] = {.kind = GX_SCHEME_ROW_INT8, .dtype = GX_DTYPE_F32, .transposed = true}}},
+};
+
+const char *gx_policy_name(unsigned index)
+{
+    return table[index].name;
+}
+
+static bool is_block_size(unsigned n)
+{
+    return n == 16 || n == 32 || n == 64 || n == 128;
+}
+
+static bool has_blocks(const gx_policy *policy)
+{
+    return policy->schemes[GX_QUANT_ROLE_MLP_DOWN].kind == GX_SCHEME_BLOCK;
+}
+
+static gx_scheme embedding_scheme(const gx_policy *policy, unsigned bits, unsigned block_size)
+{
+    if (bits == 16 || bits == 32)
+        return (gx_scheme){.kind = GX_SCHEME_FLOAT, .dtype = bits == 16 ? GX_DTYPE_F16 : GX_DTYPE_F32};
+    gx_scheme scheme = policy->schemes[GX_QUANT_ROLE_MLP_DOWN];
+    scheme.bits = bits;
+    scheme.block_size = bits == 8 ? 128 : block_size;
+    return scheme;
+}
+
+gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, unsigned embedding_bits, gx_error *error)
+{
+    *out = table[index];
+    if (!is_block_size(block_size))
+        return gx_fail(error, GX_ERROR_ARGUMENT, "block size %u: expected 16, 32, 64 or 128", block_size);
+    if (embedding_bits != 0 && embedding_bits != 4 && embedding_bits != 8 && embedding_bits != 16 && embedding_bits != 32)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "embedding bits %u: expected 4, 8, 16 or 32", embedding_bits);
+    if (!has_blocks(out))
+        return GX_OK;
+    for (int role = 0; role < GX_QUANT_ROLE_COUNT; role++) {
+        out->schemes[role].dtype = out->activation; /* MatMulNBits wants its scales in the activation's type */
+        if (role != GX_QUANT_ROLE_EMBEDDING)
+            out->schemes[role].block_size = block_size;
+    }
+    if (embedding_bits)
+        out->schemes[GX_QUANT_ROLE_EMBEDDING] = embedding_scheme(out, embedding_bits, block_size);
+    return GX_OK;
+}
+
+gx_scheme gx_policy_select(const gx_policy *policy, gx_quant_role role, uint32_t layer, uint32_t layer_count, char *rule, size_t rule_nbytes)
+{
+    static const char *const names[GX_QUANT_ROLE_COUNT] = {"q, k and v", "attention output", "gate and up", "down", "embedding and head"};
+    (void)layer;
+    (void)layer_count;
+    snprintf(rule, rule_nbytes, "%s: %s", policy->name, names[role]);
+    return policy->schemes[role];
+}

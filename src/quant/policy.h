@@ -1,0 +1,35 @@
+/* Which weight gets which scheme, by precision: a table. */
+#ifndef GX_QUANT_POLICY_H
+#define GX_QUANT_POLICY_H
+
+#include "quant/scheme.h"
+
+typedef enum gx_quant_role {
+    GX_QUANT_ROLE_ATTENTION_QKV,
+    GX_QUANT_ROLE_ATTENTION_OUTPUT,
+    GX_QUANT_ROLE_MLP_GATE_UP,
+    GX_QUANT_ROLE_MLP_DOWN,
+    GX_QUANT_ROLE_EMBEDDING, /* and the head */
+    GX_QUANT_ROLE_COUNT,
+} gx_quant_role;
+
+/* In the order of GX_PRECISION_*'s bits. */
+#define GX_POLICY_COUNT 5u
+
+typedef struct gx_policy {
+    const char *name;    /* "q4f16" */
+    const char *suffix;  /* "_q4f16" */
+    gx_dtype activation; /* F32 or F16 */
+    gx_scheme schemes[GX_QUANT_ROLE_COUNT];
+} gx_policy;
+
+const char *gx_policy_name(unsigned index); /* index < GX_POLICY_COUNT */
+
+/* Row `index` of the table with the user's choices applied. block_size: 16, 32, 64, 128; embedding_bits: 4, 8, 16, 32 or
+ * 0 for the default. They concern the 4-bit precisions alone. */
+gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, unsigned embedding_bits, gx_error *error) GX_MUST_USE;
+
+/* The scheme of a weight. `rule` receives a few words on why. */
+gx_scheme gx_policy_select(const gx_policy *policy, gx_quant_role role, uint32_t layer, uint32_t layer_count, char *rule, size_t rule_nbytes);
+
+#endif
