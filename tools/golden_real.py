@@ -1,0 +1,1 @@
+def golden_of(folder, model): pass
