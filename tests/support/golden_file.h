@@ -59,6 +59,11 @@ static inline void golden_close(golden_file *file)
     gx_arena_free(file->arena);
 }
 
+static inline bool golden_has(const golden_file *file, const char *name)
+{
+    return yyjson_obj_get(yyjson_doc_get_root(file->header), name) != NULL;
+}
+
 static inline golden_tensor golden_get(const golden_file *file, const char *name, const char *dtype)
 {
     golden_tensor tensor = {.elements = 1};
