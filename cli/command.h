@@ -13,6 +13,7 @@ typedef struct command {
 extern const command commands[]; /* ends with a NULL name */
 
 int command_build(int argc, char **argv);
+int command_inspect(int argc, char **argv);
 
 /* Options that every command has. */
 typedef struct common_options {

@@ -6,6 +6,7 @@
 
 const command commands[] = {
     {"build", "a checkpoint to dynamic-shape ONNX decoders, one per precision", command_build},
+    {"inspect", "what is in a checkpoint, an output folder or an .onnx file", command_inspect},
     {NULL, NULL, NULL},
 };
 

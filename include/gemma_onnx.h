@@ -105,6 +105,22 @@ GX_API void gx_build_options_default(gx_build_options *options);
 /* Reads every source byte once and writes every precision. On failure nothing half-written stays. `error` may be NULL. */
 GX_API gx_status gx_build(const gx_build_options *options, gx_error *error);
 
+/* ---- Inspect --------------------------------------------------------------------------------------------------- */
+
+typedef struct gx_inspect_options {
+    size_t size;      /* sizeof(gx_inspect_options), set by the default function */
+    const char *path; /* a checkpoint folder, a .gguf or .safetensors file, an .onnx file (ours or not), an output folder; required */
+    bool tensors;     /* list every tensor */
+    gx_format format;
+    gx_text_callback text;
+    void *text_context;
+} gx_inspect_options;
+
+GX_API void gx_inspect_options_default(gx_inspect_options *options);
+
+/* Reads headers only. `error` may be NULL. */
+GX_API gx_status gx_inspect(const gx_inspect_options *options, gx_error *error);
+
 #ifdef __cplusplus
 }
 #endif
