@@ -53,6 +53,8 @@ static void describe(gx_builder *b)
     gx_graph_metadata(g, "gemma_onnx.family", "%s", b->model->family_name);
     gx_graph_metadata(g, "gemma_onnx.precision", "%s", b->options->policy->name);
     gx_graph_metadata(g, "gemma_onnx.logits", "%s", b->options->all_logits ? "all" : "last");
+    /* One buffer may be bound as past and present: the length of the attention mask says how much of it is valid. */
+    gx_graph_metadata(g, "gemma_onnx.shared_cache", "1");
     gx_graph_metadata(g, "gemma_onnx.residual_scale", "%g", b->residual_scale);
     gx_graph_metadata(g, "gemma_onnx.max_position_embeddings", "%u", b->model->max_position_embeddings);
 }
