@@ -1,6 +1,5 @@
 /* gemma-onnx build */
 #include <stdio.h>
-#include <string.h>
 
 #include "command.h"
 
@@ -15,20 +14,6 @@ static void print_help(const option *options, unsigned count)
          "  gemma-onnx build ./gemma-3-270m -o out\n"
          "  gemma-onnx build gemma-3-270m-Q4_K_M.gguf -o out -p fp32 fp16 q4 q4f16 q8\n"
          "  gemma-onnx build ./gemma-3-27b -o out -p q4 --block-size 64 --dry-run");
-}
-
-static gx_status add_precisions(unsigned *out, const option_list *list, gx_error *error)
-{
-    *out = list->count ? 0 : *out;
-    for (unsigned i = 0; i < list->count; i++) {
-        const unsigned bit = strcmp(list->values[i], "all") == 0 ? (unsigned)GX_PRECISION_ALL : gx_precision_from_name(list->values[i]);
-        if (!bit) {
-            snprintf(error->message, sizeof error->message, "unknown precision '%s' (fp32, fp16, q4, q4f16, q8)", list->values[i]);
-            return error->status = GX_ERROR_ARGUMENT;
-        }
-        *out |= bit;
-    }
-    return GX_OK;
 }
 
 int command_build(int argc, char **argv)
@@ -56,7 +41,7 @@ int command_build(int argc, char **argv)
     const char *positional[1];
     unsigned positional_count = 0;
     if (parse_arguments(argc, argv, options, count, positional, 1, &positional_count, &error) != GX_OK ||
-        add_precisions(&build.precisions, &precisions, &error) != GX_OK)
+        parse_precisions(&build.precisions, &precisions, &error) != GX_OK)
         return report_error("build", &error);
     if (common.help) {
         print_help(options, count);

@@ -1,6 +1,7 @@
 /* What the commands share. */
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,20 @@ int report_error(const char *name, const gx_error *error)
 {
     fprintf(stderr, "gemma-onnx %s: %s\n", name, error->message);
     return (int)error->status;
+}
+
+gx_status parse_precisions(unsigned *out, const option_list *list, gx_error *error)
+{
+    *out = list->count ? 0 : *out;
+    for (unsigned i = 0; i < list->count; i++) {
+        const unsigned bit = strcmp(list->values[i], "all") == 0 ? (unsigned)GX_PRECISION_ALL : gx_precision_from_name(list->values[i]);
+        if (!bit) {
+            snprintf(error->message, sizeof error->message, "unknown precision '%s' (fp32, fp16, q4, q4f16, q8)", list->values[i]);
+            return error->status = GX_ERROR_ARGUMENT;
+        }
+        *out |= bit;
+    }
+    return GX_OK;
 }
 
 void progress_begin(progress_line *line, bool quiet)

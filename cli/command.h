@@ -14,6 +14,7 @@ extern const command commands[]; /* ends with a NULL name */
 
 int command_build(int argc, char **argv);
 int command_inspect(int argc, char **argv);
+int command_verify(int argc, char **argv);
 
 /* Options that every command has. */
 typedef struct common_options {
@@ -25,6 +26,9 @@ typedef struct common_options {
     {{"--json"}, OPTION_FLAG, &(c).json, NULL, "results as JSON on stdout"},                                           \
     {{"-q", "--quiet"}, OPTION_FLAG, &(c).quiet, NULL, "no progress, no summary; errors only"},                        \
     {{"-h", "--help"}, OPTION_FLAG, &(c).help, NULL, "this text"}
+
+/* Sets the bits of the named precisions; leaves *out when the list is empty. */
+gx_status parse_precisions(unsigned *out, const option_list *list, gx_error *error);
 
 /* "gemma-onnx build: message" on stderr; returns the exit status. */
 int report_error(const char *name, const gx_error *error);

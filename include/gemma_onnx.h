@@ -105,6 +105,33 @@ GX_API void gx_build_options_default(gx_build_options *options);
 /* Reads every source byte once and writes every precision. On failure nothing half-written stays. `error` may be NULL. */
 GX_API gx_status gx_build(const gx_build_options *options, gx_error *error);
 
+/* ---- Verify ---------------------------------------------------------------------------------------------------- */
+
+typedef struct gx_verify_options {
+    size_t size;             /* sizeof(gx_verify_options), set by the default function */
+    const char *output_dir;  /* what gx_build wrote; required */
+    const char *against;     /* the checkpoint to judge by; NULL: the source, at the place noted beside the output */
+    unsigned precisions;     /* default 0: all that are there */
+    const char *text_file;   /* UTF-8 text to measure on; NULL: one that is built in */
+    unsigned windows;        /* stretches of text, each measured from an empty cache; default 2 */
+    unsigned window_ids;     /* ids in each; 0, the default: 512, or a quarter beyond the sliding window */
+    unsigned greedy_ids;     /* ids generated from each of three prompts; default 32 */
+    double max_kl;           /* mean KL above which a quantised file fails, nats; default 1 */
+    const char *ort_library; /* libonnxruntime.so or its folder; NULL: GEMMA_ONNX_ORT_LIBRARY, then known places */
+    unsigned threads;        /* 0, the default: all processors */
+    gx_format format;
+    gx_progress_callback progress; /* NULL: none */
+    void *progress_context;
+    gx_text_callback text; /* NULL: none */
+    void *text_context;
+} gx_verify_options;
+
+GX_API void gx_verify_options_default(gx_verify_options *options);
+
+/* Compares each file with the fp32 reference and with itself, and writes verify.json and verify.html beside it. A missed
+ * threshold is GX_ERROR_MISMATCH, after everything was measured and written. `error` may be NULL. */
+GX_API gx_status gx_verify(const gx_verify_options *options, gx_error *error);
+
 /* ---- Inspect --------------------------------------------------------------------------------------------------- */
 
 typedef struct gx_inspect_options {

@@ -1,0 +1,208 @@
+/* gx_verify: the straight line of the proof. */
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/threads.h"
+#include "pipeline/local_source.h"
+#include "pipeline/manifest.h"
+#include "pipeline/verify_internal.h"
+
+#define MANIFEST_LIMIT (UINT64_C(64) << 20)
+#define HASH_NBYTES ((size_t)1 << 20)
+
+/* fp32 must be right to the last digit that fp32 gives; fp16 indistinguishable in use; what quantisation costs is
+ * reported, and bounded by --max-kl. */
+static const gx_verify_bars bars[] = {
+    {"fp32", 2e-4, 1e-5, 0.999, 2e-4},
+    {"fp16", 0, 1e-3, 0.98, 0.2},
+    {"q4", 0, 0, 0, 0.5},
+    {"q4f16", 0, 0, 0, 0.5},
+    {"q8", 0, 0, 0, 0.5},
+};
+
+void gx_verify_options_default(gx_verify_options *options)
+{
+    *options = (gx_verify_options){.size = sizeof *options, .windows = 2, .greedy_ids = 32, .max_kl = 1};
+}
+
+gx_status gx_verify_progress(gx_verification *v, uint64_t steps, gx_error *error)
+{
+    v->done += steps;
+    const gx_progress progress = {.phase = "verify", .done = v->done, .total = v->total};
+    if (v->options->progress && !v->options->progress(v->options->progress_context, &progress))
+        return gx_fail(error, GX_ERROR_CANCELLED, "cancelled");
+    return GX_OK;
+}
+
+/* ---- which files ---- */
+
+static const gx_verify_bars *find_bars(const char *precision)
+{
+    for (size_t i = 0; i < sizeof bars / sizeof *bars; i++)
+        if (strcmp(bars[i].precision, precision) == 0)
+            return &bars[i];
+    return NULL;
+}
+
+static gx_status add_result(gx_verification *v, const char *precision, yyjson_val *entry, gx_error *error)
+{
+    gx_verify_result *result = &v->results[v->result_count];
+    const char *file = yyjson_get_str(yyjson_obj_get(entry, "model"));
+    if (!find_bars(precision) || !file || strchr(file, '/'))
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: precision '%s' is not one of ours", GX_MANIFEST_NAME, precision);
+    *result = (gx_verify_result){.precision = gx_arena_copy_string(v->arena, precision),
+                                 .file = gx_arena_copy_string(v->arena, file),
+                                 .bars = find_bars(precision),
+                                 .residual_scale = yyjson_get_num(yyjson_obj_get(entry, "residual_scale"))};
+    if (!result->precision || !result->file)
+        return gx_fail_memory(error);
+    size_t index, count;
+    yyjson_val *data;
+    yyjson_arr_foreach(yyjson_obj_get(entry, "data"), index, count, data)
+        result->nbytes += yyjson_get_uint(yyjson_obj_get(data, "bytes"));
+    v->result_count++;
+    return GX_OK;
+}
+
+static gx_status pick_results(gx_verification *v, yyjson_val *manifest, gx_error *error)
+{
+    yyjson_val *precisions = yyjson_obj_get(manifest, "precisions"), *key, *entry;
+    v->results = GX_NEW_ARRAY(v->arena, gx_verify_result, yyjson_obj_size(precisions));
+    if (!v->results)
+        return gx_fail_memory(error);
+    size_t index, count;
+    yyjson_obj_foreach(precisions, index, count, key, entry)
+    {
+        const char *name = yyjson_get_str(key);
+        if (v->options->precisions == 0 || v->options->precisions & gx_precision_from_name(name))
+            GX_TRY(add_result(v, name, entry, error));
+    }
+    if (v->result_count == 0)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "%s: none of the wanted precisions is there", v->options->output_dir);
+    return GX_OK;
+}
+
+/* ---- against what ---- */
+
+static gx_status hash_file(char hex[65], gx_file *file, gx_error *error)
+{
+    gx_sha256 *hash = gx_sha256_new();
+    uint8_t *buffer = gx_alloc(HASH_NBYTES, 1);
+    gx_status status = hash && buffer ? GX_OK : gx_fail_memory(error);
+    for (uint64_t at = 0; status == GX_OK && at < gx_file_nbytes(file); at += HASH_NBYTES) {
+        const uint64_t left = gx_file_nbytes(file) - at;
+        const size_t n = left < HASH_NBYTES ? (size_t)left : HASH_NBYTES;
+        status = gx_file_read(file, at, buffer, n, error);
+        if (status == GX_OK)
+            gx_sha256_update(hash, buffer, n);
+    }
+    if (status == GX_OK)
+        gx_sha256_finish(hash, hex);
+    gx_sha256_free(hash);
+    gx_free(buffer);
+    return status;
+}
+
+static gx_status compare_hashes(gx_verification *v, yyjson_val *manifest, gx_error *error)
+{
+    yyjson_val *files = yyjson_obj_get(yyjson_obj_get(manifest, "source"), "files");
+    v->source_is_same = yyjson_arr_size(files) == gx_checkpoint_file_count(v->source.checkpoint);
+    for (size_t i = 0; v->source_is_same && i < yyjson_arr_size(files); i++) {
+        char hex[65];
+        const char *expected = yyjson_get_str(yyjson_obj_get(yyjson_arr_get(files, i), "sha256"));
+        GX_TRY(hash_file(hex, gx_checkpoint_file(v->source.checkpoint, i), error));
+        v->source_is_same = expected && strcmp(expected, hex) == 0;
+    }
+    if (!v->source_is_same && !v->options->against)
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: the checkpoint has changed since the conversion; name the one to judge by with --against",
+                       v->source_path);
+    return GX_OK;
+}
+
+static gx_status open_source(gx_verification *v, yyjson_val *manifest, gx_error *error)
+{
+    v->source_path = v->options->against;
+    if (!v->source_path) {
+        char *noted = NULL;
+        GX_TRY(gx_local_source_read(&noted, v->arena, v->options->output_dir, error));
+        v->source_path = noted;
+    }
+    if (!v->source_path || !gx_path_exists(v->source_path))
+        return gx_fail(error, GX_ERROR_ARGUMENT, "%s: the checkpoint it was made from is not known here; name it with --against MODEL",
+                       v->options->output_dir);
+    GX_TRY(gx_source_open(&v->source, v->source_path, error));
+    return compare_hashes(v, manifest, error);
+}
+
+/* ---- the line ---- */
+
+static gx_status open_manifest(gx_verification *v, yyjson_doc **doc, gx_error *error)
+{
+    char *path = gx_path_join(v->arena, v->options->output_dir, GX_MANIFEST_NAME);
+    if (!path)
+        return gx_fail_memory(error);
+    if (!gx_path_exists(path))
+        return gx_fail(error, GX_ERROR_ARGUMENT, "%s: no %s; verify wants a folder that build wrote", v->options->output_dir, GX_MANIFEST_NAME);
+    return gx_json_read(doc, path, MANIFEST_LIMIT, error);
+}
+
+static gx_status measure_all(gx_verification *v, gx_error *error)
+{
+    const char *folder = gx_path_join(v->arena, v->options->output_dir, "onnx");
+    if (!folder)
+        return gx_fail_memory(error);
+    for (size_t i = 0; i < v->result_count; i++) {
+        const gx_status status = gx_verify_measure(v, &v->results[i], folder, error);
+        if (status != GX_OK) {
+            gx_error_note(error, "%s", v->results[i].precision);
+            return status;
+        }
+    }
+    return GX_OK;
+}
+
+static gx_status verdict(const gx_verification *v, gx_error *error)
+{
+    for (size_t i = 0; i < v->result_count; i++)
+        if (!v->results[i].passed)
+            return gx_fail(error, GX_ERROR_MISMATCH, "%s: %s", v->results[i].file, v->results[i].failure);
+    return GX_OK;
+}
+
+static gx_status run(gx_verification *v, gx_error *error)
+{
+    yyjson_doc *manifest = NULL;
+    GX_TRY(open_manifest(v, &manifest, error));
+    gx_status status = pick_results(v, yyjson_doc_get_root(manifest), error);
+    if (status == GX_OK)
+        status = gx_runtime_open(&v->runtime, v->options->ort_library, error); /* before the long work */
+    if (status == GX_OK)
+        status = open_source(v, yyjson_doc_get_root(manifest), error);
+    yyjson_doc_free(manifest);
+    if (status != GX_OK)
+        return status;
+    GX_TRY(gx_verify_make_truth(v, error));
+    GX_TRY(measure_all(v, error));
+    GX_TRY(gx_verify_report(v, error));
+    return verdict(v, error);
+}
+
+gx_status gx_verify(const gx_verify_options *options, gx_error *error)
+{
+    gx_error_clear(error);
+    if (options->size != sizeof *options || !options->output_dir)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "nothing to verify: name a folder that build wrote");
+    if (options->windows == 0 || options->windows > 64)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "%u windows: expected 1 … 64", options->windows);
+    gx_verification v = {.options = options, .arena = gx_arena_new()};
+    if (!v.arena)
+        return gx_fail_memory(error);
+    v.threads = options->threads ? options->threads : gx_cpu_count();
+    const gx_status status = run(&v, error);
+    gx_verify_free_truth(&v);
+    gx_reference_free(v.reference);
+    gx_runtime_close(v.runtime);
+    gx_source_close(&v.source);
+    gx_arena_free(v.arena);
+    return status;
+}
