@@ -1,4 +1,5 @@
 /* Sizes and names of schemes, and the encoders of the simple kinds. */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,36 +67,45 @@ static void float_decode(const gx_scheme *scheme, const void *const parts[GX_PAR
 
 /* ---- int8 rows ---- */
 
+#define UNSIGNED_ZERO_POINT 128
+
 static gx_status row_int8_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, const float *importance,
                                  void *const parts[GX_PART_COUNT], void *scratch, gx_error *error)
 {
-    (void)scheme;
     (void)importance;
     (void)scratch;
-    int8_t *values = parts[GX_PART_VALUES];
+    const int zero_point = scheme->transposed ? UNSIGNED_ZERO_POINT : 0;
+    uint8_t *values = parts[GX_PART_VALUES];
     float *scales = parts[GX_PART_SCALES];
+    const float *all = in;
     for (uint64_t r = 0; r < rows; r++, in += row_elements, values += row_elements) {
         float largest = 0;
-        for (uint64_t i = 0; i < row_elements; i++)
+        bool finite = true; /* fmaxf passes over NaN */
+        for (uint64_t i = 0; i < row_elements; i++) {
             largest = fmaxf(largest, fabsf(in[i]));
-        if (!isfinite(largest))
-            return not_finite(in, 1, row_elements, 3.4e38f, error);
+            finite &= fabsf(in[i]) <= FLT_MAX;
+        }
+        if (!finite)
+            return not_finite(all, rows, row_elements, FLT_MAX, error);
         scales[r] = largest / 127.0f;
         const float inverse = largest > 0 ? 127.0f / largest : 0;
         for (uint64_t i = 0; i < row_elements; i++)
-            values[i] = (int8_t)lrintf(in[i] * inverse);
+            values[i] = (uint8_t)((int)lrintf(in[i] * inverse) + zero_point);
     }
     return GX_OK;
 }
 
 static void row_int8_decode(const gx_scheme *scheme, const void *const parts[GX_PART_COUNT], uint64_t rows, uint64_t row_elements, float *out)
 {
-    (void)scheme;
-    const int8_t *values = parts[GX_PART_VALUES];
+    const uint8_t *values = parts[GX_PART_VALUES];
     const float *scales = parts[GX_PART_SCALES];
-    for (uint64_t r = 0; r < rows; r++)
-        for (uint64_t i = 0; i < row_elements; i++)
-            out[r * row_elements + i] = (float)values[r * row_elements + i] * scales[r];
+    for (uint64_t r = 0; r < rows; r++) {
+        for (uint64_t i = 0; i < row_elements; i++) {
+            const uint8_t byte = values[r * row_elements + i];
+            const int code = scheme->transposed ? (int)byte - UNSIGNED_ZERO_POINT : (int8_t)byte;
+            out[r * row_elements + i] = (float)code * scales[r];
+        }
+    }
 }
 
 /* ---- the table ---- */
