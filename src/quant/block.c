@@ -10,6 +10,9 @@
 
 #define LARGEST_BLOCK 256u
 
+/* A narrower block is stored as zeros: the inverse of its scale would not be finite. */
+#define SMALLEST_RANGE 1e-34f
+
 typedef struct fit {
     float scale;
     int zero_point;
@@ -76,7 +79,7 @@ static fit search(const gx_scheme *scheme, const float *in, unsigned n, const fl
         high = fmaxf(high, in[i]);
     }
     fit best = {0, middle, INFINITY};
-    if (low == 0 && high == 0)
+    if (high - low < SMALLEST_RANGE)
         return (fit){0, middle, 0};
     for (size_t k = 0; k < sizeof shrink / sizeof *shrink; k++) {
         if (scheme->zero_points) {
