@@ -8,6 +8,13 @@ const char *gx_builder_name(gx_builder *b, const char *leaf)
     return name ? name : "";
 }
 
+const char *gx_builder_leaf(gx_builder *b, const char *leaf, const char *suffix)
+{
+    const char *name = b->graph->failed ? NULL : gx_arena_printf(b->graph->arena, "%s%s", leaf, suffix);
+    b->graph->failed = name == NULL;
+    return name ? name : "";
+}
+
 const gx_value *gx_builder_cast(gx_builder *b, const char *leaf, const gx_value *x, gx_dtype dtype)
 {
     if (x->dtype == dtype)

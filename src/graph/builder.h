@@ -37,6 +37,9 @@ typedef struct gx_builder {
 /* "<scope>/<leaf>" in the arena; "" when memory is out. */
 const char *gx_builder_name(gx_builder *b, const char *leaf);
 
+/* "<leaf><suffix>" in the arena, for the name of a part of a block. */
+const char *gx_builder_leaf(gx_builder *b, const char *leaf, const char *suffix);
+
 /* Shorthands over gx_graph_apply. */
 const gx_value *gx_builder_cast(gx_builder *b, const char *leaf, const gx_value *x, gx_dtype dtype); /* x itself when it has the type */
 const gx_value *gx_builder_reshape(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *shape, gx_shape result);

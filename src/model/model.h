@@ -64,7 +64,7 @@ typedef struct gx_family gx_family; /* model/family.h */
 
 typedef struct gx_model {
     const gx_family *family;
-    const char *family_name;       /* "gemma3" */
+    const char *family_name;       /* family->name */
     const gx_checkpoint *checkpoint;
     uint32_t hidden_size;
     uint32_t vocab_size;

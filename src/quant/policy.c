@@ -4,7 +4,12 @@
 #include "quant/policy.h"
 
 #define FLOAT_SCHEME(type) {.kind = GX_SCHEME_FLOAT, .dtype = type}
-#define BLOCK_SCHEME(n, size) {.kind = GX_SCHEME_BLOCK, .dtype = GX_DTYPE_F32, .bits = n, .block_size = size, .zero_points = true}
+/* Scales are fp16 in every precision: where the activation is fp32, a Cast widens them when the session opens. */
+#define BLOCK_SCHEME(n, size) {.kind = GX_SCHEME_BLOCK, .dtype = GX_DTYPE_F16, .bits = n, .block_size = size, .zero_points = n == 4}
+/* Eight bits for q, k and v: they are few, and cost most where they are coarse (docs/quantisation.md). */
+#define MIXED_LINEAR \
+    [GX_QUANT_ROLE_ATTENTION_QKV] = BLOCK_SCHEME(8, 128), [GX_QUANT_ROLE_ATTENTION_OUTPUT] = BLOCK_SCHEME(4, 32), \
+    [GX_QUANT_ROLE_MLP_GATE_UP] = BLOCK_SCHEME(4, 32), [GX_QUANT_ROLE_MLP_DOWN] = BLOCK_SCHEME(4, 32)
 
 /* Every linear weight of a layer alike. */
 #define ALL_LINEAR(scheme)                                                                                             \
@@ -14,8 +19,8 @@
 static const gx_policy table[GX_POLICY_COUNT] = {
     {"fp32", "", GX_DTYPE_F32, {ALL_LINEAR(FLOAT_SCHEME(GX_DTYPE_F32)), [GX_QUANT_ROLE_EMBEDDING] = FLOAT_SCHEME(GX_DTYPE_F32)}},
     {"fp16", "_fp16", GX_DTYPE_F16, {ALL_LINEAR(FLOAT_SCHEME(GX_DTYPE_F16)), [GX_QUANT_ROLE_EMBEDDING] = FLOAT_SCHEME(GX_DTYPE_F16)}},
-    {"q4", "_q4", GX_DTYPE_F32, {ALL_LINEAR(BLOCK_SCHEME(4, 32)), [GX_QUANT_ROLE_EMBEDDING] = BLOCK_SCHEME(8, 128)}},
-    {"q4f16", "_q4f16", GX_DTYPE_F16, {ALL_LINEAR(BLOCK_SCHEME(4, 32)), [GX_QUANT_ROLE_EMBEDDING] = BLOCK_SCHEME(8, 128)}},
+    {"q4", "_q4", GX_DTYPE_F32, {MIXED_LINEAR, [GX_QUANT_ROLE_EMBEDDING] = BLOCK_SCHEME(8, 128)}},
+    {"q4f16", "_q4f16", GX_DTYPE_F16, {MIXED_LINEAR, [GX_QUANT_ROLE_EMBEDDING] = BLOCK_SCHEME(8, 128)}},
     /* The body unfolds to fp32 when the session opens: fp32 arithmetic is the fast one in a browser. */
     {"q8",
      "_quantized",
@@ -58,11 +63,9 @@ gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, un
         return gx_fail(error, GX_ERROR_ARGUMENT, "embedding bits %u: expected 4, 8, 16 or 32", embedding_bits);
     if (!has_blocks(out))
         return GX_OK;
-    for (int role = 0; role < GX_QUANT_ROLE_COUNT; role++) {
-        out->schemes[role].dtype = out->activation; /* MatMulNBits wants its scales in the activation's type */
-        if (role != GX_QUANT_ROLE_EMBEDDING)
+    for (int role = 0; role < GX_QUANT_ROLE_COUNT; role++)
+        if (out->schemes[role].bits == 4)
             out->schemes[role].block_size = block_size;
-    }
     if (embedding_bits)
         out->schemes[GX_QUANT_ROLE_EMBEDDING] = embedding_scheme(out, embedding_bits, block_size);
     return GX_OK;

@@ -11,21 +11,15 @@ static const gx_value *prepare_heads(gx_builder *b, const char *leaf, const gx_v
                                      uint32_t heads)
 {
     gx_graph *g = b->graph;
-    char name[64];
     const gx_dim head_dim = gx_dim_number(layer->head_dim), heads_dim = gx_dim_number(heads);
     if (norm->tensor) {
-        snprintf(name, sizeof name, "%s_heads_shape", leaf);
-        const gx_value *shape = gx_graph_int64_list(g, gx_builder_name(b, name), 3, (const int64_t[]){-1, heads, layer->head_dim});
-        snprintf(name, sizeof name, "%s_heads", leaf);
-        x = gx_builder_reshape(b, name, x, shape, GX_SHAPE(b->tokens, heads_dim, head_dim));
-        snprintf(name, sizeof name, "%s_norm", leaf);
-        x = gx_block_norm(b, name, x, norm, 1, 1);
+        const gx_value *shape = gx_graph_int64_list(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "_heads_shape")), 3, (const int64_t[]){-1, heads, layer->head_dim});
+        x = gx_builder_reshape(b, gx_builder_leaf(b, leaf, "_heads"), x, shape, GX_SHAPE(b->tokens, heads_dim, head_dim));
+        x = gx_block_norm(b, gx_builder_leaf(b, leaf, "_norm"), x, norm, 1, 1);
     }
-    snprintf(name, sizeof name, "%s_3d", leaf);
-    const gx_value *flat = gx_builder_reshape(b, name, x, b->rows_shape, GX_SHAPE(b->batch, b->sequence, gx_dim_number((uint64_t)heads * layer->head_dim)));
+    const gx_value *flat = gx_builder_reshape(b, gx_builder_leaf(b, leaf, "_3d"), x, b->rows_shape, GX_SHAPE(b->batch, b->sequence, gx_dim_number((uint64_t)heads * layer->head_dim)));
     const gx_rope_values *rope = gx_builder_rope(b, layer);
-    snprintf(name, sizeof name, "%s_rotary", leaf);
-    gx_node *node = gx_graph_node(g, "RotaryEmbedding", gx_builder_name(b, name), GX_INPUTS(flat, rope->cos, rope->sin));
+    gx_node *node = gx_graph_node(g, "RotaryEmbedding", gx_builder_name(b, gx_builder_leaf(b, leaf, "_rotary")), GX_INPUTS(flat, rope->cos, rope->sin));
     gx_node_int(g, node, "num_heads", heads);
     return gx_node_output(g, node, NULL, flat->dtype, flat->shape);
 }

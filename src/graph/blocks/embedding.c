@@ -2,8 +2,6 @@
  * Token embedding: the rows of the very bytes that the head's product reads, unpacked by standard operators on those few
  * rows (GatherBlockQuantized has no kernel in the web build that Transformers.js loads), times sqrt(hidden_size) in fp32.
  */
-#include <stdio.h>
-
 #include "graph/builder.h"
 
 /* fp32 [tokens, columns] of the rows `ids` [tokens]. */
@@ -16,10 +14,8 @@ typedef struct lookup {
 static const gx_value *gather(gx_builder *b, const char *leaf, const lookup *l, gx_part part, gx_dtype dtype, uint64_t width)
 {
     gx_graph *g = b->graph;
-    char name[64];
-    snprintf(name, sizeof name, "%s_table", leaf);
     const gx_value *table =
-        gx_graph_stored_value(g, gx_builder_name(b, name), l->stored, part, dtype, GX_SHAPE(gx_dim_number(l->rows), gx_dim_number(width)));
+        gx_graph_stored_value(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "_table")), l->stored, part, dtype, GX_SHAPE(gx_dim_number(l->rows), gx_dim_number(width)));
     return gx_graph_apply(g, "Gather", gx_builder_name(b, leaf), dtype, GX_SHAPE(b->tokens, gx_dim_number(width)), GX_INPUTS(table, l->ids));
 }
 
@@ -33,32 +29,20 @@ static const gx_value *float_rows(gx_builder *b, const lookup *l)
 static const gx_value *unpack_nibbles(gx_builder *b, const char *leaf, const gx_value *bytes, uint64_t nbytes)
 {
     gx_graph *g = b->graph;
-    char name[64];
     const gx_dim n = gx_dim_number(nbytes);
-    snprintf(name, sizeof name, "%s/byte", leaf);
-    const gx_value *byte = gx_builder_cast(b, name, bytes, GX_DTYPE_F32);
-    snprintf(name, sizeof name, "%s/sixteenth", leaf);
-    const gx_value *sixteenth = gx_graph_float(g, gx_builder_name(b, name), 1.0 / 16);
-    snprintf(name, sizeof name, "%s/sixteen", leaf);
-    const gx_value *sixteen = gx_graph_float(g, gx_builder_name(b, name), 16);
-    snprintf(name, sizeof name, "%s/shifted", leaf);
-    const gx_value *shifted = gx_builder_binary(b, "Mul", name, byte, sixteenth);
-    snprintf(name, sizeof name, "%s/high", leaf);
-    const gx_value *high = gx_graph_apply(g, "Floor", gx_builder_name(b, name), GX_DTYPE_F32, byte->shape, GX_INPUTS(shifted));
-    snprintf(name, sizeof name, "%s/high_part", leaf);
-    const gx_value *high_part = gx_builder_binary(b, "Mul", name, high, sixteen);
-    snprintf(name, sizeof name, "%s/low", leaf);
-    const gx_value *low = gx_builder_binary(b, "Sub", name, byte, high_part);
+    const gx_value *byte = gx_builder_cast(b, gx_builder_leaf(b, leaf, "/byte"), bytes, GX_DTYPE_F32);
+    const gx_value *sixteenth = gx_graph_float(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/sixteenth")), 1.0 / 16);
+    const gx_value *sixteen = gx_graph_float(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/sixteen")), 16);
+    const gx_value *shifted = gx_builder_binary(b, "Mul", gx_builder_leaf(b, leaf, "/shifted"), byte, sixteenth);
+    const gx_value *high = gx_graph_apply(g, "Floor", gx_builder_name(b, gx_builder_leaf(b, leaf, "/high")), GX_DTYPE_F32, byte->shape, GX_INPUTS(shifted));
+    const gx_value *high_part = gx_builder_binary(b, "Mul", gx_builder_leaf(b, leaf, "/high_part"), high, sixteen);
+    const gx_value *low = gx_builder_binary(b, "Sub", gx_builder_leaf(b, leaf, "/low"), byte, high_part);
 
-    snprintf(name, sizeof name, "%s/pair_axis", leaf);
-    const gx_value *axis = gx_graph_int64_list(g, gx_builder_name(b, name), 1, (const int64_t[]){2});
+    const gx_value *axis = gx_graph_int64_list(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/pair_axis")), 1, (const int64_t[]){2});
     const gx_shape single = GX_SHAPE(b->tokens, n, gx_dim_number(1));
-    snprintf(name, sizeof name, "%s/low_column", leaf);
-    const gx_value *low_column = gx_graph_apply(g, "Unsqueeze", gx_builder_name(b, name), GX_DTYPE_F32, single, GX_INPUTS(low, axis));
-    snprintf(name, sizeof name, "%s/high_column", leaf);
-    const gx_value *high_column = gx_graph_apply(g, "Unsqueeze", gx_builder_name(b, name), GX_DTYPE_F32, single, GX_INPUTS(high, axis));
-    snprintf(name, sizeof name, "%s/pairs", leaf);
-    gx_node *pairs = gx_graph_node(g, "Concat", gx_builder_name(b, name), GX_INPUTS(low_column, high_column));
+    const gx_value *low_column = gx_graph_apply(g, "Unsqueeze", gx_builder_name(b, gx_builder_leaf(b, leaf, "/low_column")), GX_DTYPE_F32, single, GX_INPUTS(low, axis));
+    const gx_value *high_column = gx_graph_apply(g, "Unsqueeze", gx_builder_name(b, gx_builder_leaf(b, leaf, "/high_column")), GX_DTYPE_F32, single, GX_INPUTS(high, axis));
+    gx_node *pairs = gx_graph_node(g, "Concat", gx_builder_name(b, gx_builder_leaf(b, leaf, "/pairs")), GX_INPUTS(low_column, high_column));
     gx_node_int(g, pairs, "axis", 2);
     return gx_node_output(g, pairs, NULL, GX_DTYPE_F32, GX_SHAPE(b->tokens, n, gx_dim_number(2)));
 }
@@ -66,10 +50,8 @@ static const gx_value *unpack_nibbles(gx_builder *b, const char *leaf, const gx_
 /* [tokens, count, width] of x, whose elements per token are at least count * width. */
 static const gx_value *regroup(gx_builder *b, const char *leaf, const gx_value *x, uint64_t count, uint64_t width)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%s_shape", leaf);
     const gx_value *shape =
-        gx_graph_int64_list(b->graph, gx_builder_name(b, name), 3, (const int64_t[]){-1, (int64_t)count, (int64_t)width});
+        gx_graph_int64_list(b->graph, gx_builder_name(b, gx_builder_leaf(b, leaf, "_shape")), 3, (const int64_t[]){-1, (int64_t)count, (int64_t)width});
     return gx_builder_reshape(b, leaf, x, shape, GX_SHAPE(b->tokens, gx_dim_number(count), gx_dim_number(width)));
 }
 
@@ -77,13 +59,9 @@ static const gx_value *regroup(gx_builder *b, const char *leaf, const gx_value *
 static const gx_value *first(gx_builder *b, const char *leaf, const gx_value *x, uint64_t count)
 {
     gx_graph *g = b->graph;
-    char name[64];
-    snprintf(name, sizeof name, "%s/start", leaf);
-    const gx_value *start = gx_graph_int64_list(g, gx_builder_name(b, name), 1, (const int64_t[]){0});
-    snprintf(name, sizeof name, "%s/end", leaf);
-    const gx_value *end = gx_graph_int64_list(g, gx_builder_name(b, name), 1, (const int64_t[]){(int64_t)count});
-    snprintf(name, sizeof name, "%s/axis", leaf);
-    const gx_value *axis = gx_graph_int64_list(g, gx_builder_name(b, name), 1, (const int64_t[]){1});
+    const gx_value *start = gx_graph_int64_list(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/start")), 1, (const int64_t[]){0});
+    const gx_value *end = gx_graph_int64_list(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/end")), 1, (const int64_t[]){(int64_t)count});
+    const gx_value *axis = gx_graph_int64_list(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/axis")), 1, (const int64_t[]){1});
     gx_shape shape = x->shape;
     shape.dims[1] = gx_dim_number(count);
     return gx_graph_apply(g, "Slice", gx_builder_name(b, leaf), x->dtype, shape, GX_INPUTS(x, start, end, axis));
@@ -119,21 +97,23 @@ static const gx_value *block_rows(gx_builder *b, const lookup *l)
     return padded == l->columns ? flat : first(b, "used", flat, l->columns);
 }
 
-/* The matrix is stored [columns, rows], as the integer product wants it: gather columns, then turn them. */
+/* The matrix is stored [columns, rows], uint8 around 128, as the integer product wants it: gather columns, then turn them. */
 static const gx_value *row_int8_rows(gx_builder *b, const lookup *l)
 {
     gx_graph *g = b->graph;
     const gx_dim columns = gx_dim_number(l->columns);
-    const gx_value *table = gx_graph_stored_value(g, gx_builder_name(b, "rows_table"), l->stored, GX_PART_VALUES, GX_DTYPE_I8,
+    const gx_value *table = gx_graph_stored_value(g, gx_builder_name(b, "rows_table"), l->stored, GX_PART_VALUES, GX_DTYPE_U8,
                                                   GX_SHAPE(columns, gx_dim_number(l->rows)));
     gx_node *node = gx_graph_node(g, "Gather", gx_builder_name(b, "columns"), GX_INPUTS(table, l->ids));
     gx_node_int(g, node, "axis", 1);
-    const gx_value *gathered = gx_node_output(g, node, NULL, GX_DTYPE_I8, GX_SHAPE(columns, b->tokens));
+    const gx_value *gathered = gx_node_output(g, node, NULL, GX_DTYPE_U8, GX_SHAPE(columns, b->tokens));
     const gx_value *wide = gx_builder_cast(b, "columns_fp32", gathered, GX_DTYPE_F32);
     node = gx_graph_node(g, "Transpose", gx_builder_name(b, "rows"), GX_INPUTS(wide));
     gx_node_ints(g, node, "perm", 2, (const int64_t[]){1, 0});
     const gx_value *rows = gx_node_output(g, node, NULL, GX_DTYPE_F32, GX_SHAPE(b->tokens, columns));
-    return gx_builder_binary(b, "Mul", "scaled", rows, gather(b, "scales", l, GX_PART_SCALES, GX_DTYPE_F32, 1));
+    const gx_value *middle = gx_graph_float(g, gx_builder_name(b, "middle"), 128);
+    const gx_value *centred = gx_builder_binary(b, "Sub", "centred", rows, middle);
+    return gx_builder_binary(b, "Mul", "scaled", centred, gather(b, "scales", l, GX_PART_SCALES, GX_DTYPE_F32, 1));
 }
 
 static const gx_value *(*const lookups[])(gx_builder *, const lookup *) = {

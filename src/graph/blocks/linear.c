@@ -145,7 +145,7 @@ const gx_value *gx_block_product(gx_builder *b, const char *leaf, const gx_value
     if (b->graph->failed)
         return x;
     const uint64_t rows = gx_recipe_rows(&stored->recipe);
-    const product p = {.leaf = gx_builder_leaf(b, p->leaf, "/row_scaled"),
+    const product p = {.leaf = leaf,
                        .name = stored->name,
                        .x = x,
                        .stored = stored,
@@ -161,5 +161,5 @@ const gx_value *gx_block_linear(gx_builder *b, const char *leaf, const gx_value 
     gx_recipe recipe = {.source_count = weight_count, .multiply = 1, .importance = importance};
     for (unsigned i = 0; i < weight_count; i++)
         recipe.sources[i] = weights[i];
-    return gx_block_product(b, gx_builder_leaf(b, p->leaf, "/row_scaled"), x, gx_builder_store(b, gx_builder_name(b, gx_builder_leaf(b, p->leaf, "/row_scaled")), &recipe, role, layer));
+    return gx_block_product(b, leaf, x, gx_builder_store(b, gx_builder_name(b, leaf), &recipe, role, layer));
 }

@@ -86,15 +86,12 @@ static rope_table gather_table(gx_builder *b, const char *name, uint64_t rows, u
 /* Cuts [batch, sequence, ropes * half] into one value per rope, of the activation type. */
 static void split_ropes(gx_builder *b, const char *leaf, const gx_value *all, uint32_t half, bool is_cos)
 {
-    char name[64];
     gx_graph *g = b->graph;
-    snprintf(name, sizeof name, "%s/cast", leaf);
-    all = gx_builder_cast(b, name, all, b->activation);
+    all = gx_builder_cast(b, gx_builder_leaf(b, leaf, "/cast"), all, b->activation);
     const gx_shape shape = GX_SHAPE(b->batch, b->sequence, gx_dim_number(half));
     gx_node *split = NULL;
     if (b->rope_count > 1) {
-        snprintf(name, sizeof name, "%s/split", leaf);
-        split = gx_graph_node(g, "Split", gx_builder_name(b, name), GX_INPUTS(all));
+        split = gx_graph_node(g, "Split", gx_builder_name(b, gx_builder_leaf(b, leaf, "/split")), GX_INPUTS(all));
         gx_node_int(g, split, "axis", 2);
         gx_node_int(g, split, "num_outputs", b->rope_count);
     }
