@@ -3,7 +3,8 @@
 the logits that a plain numpy loop gives. Same bytes on every run. Needs numpy and onnx; run from anywhere.
 
 The decoder: embedding, one attention layer (2 heads, 1 key/value head of 16, a window of 5 keys), head. Left padding is
-hidden by an attention bias, as in the graphs that gemma-onnx writes."""
+hidden by an attention bias, as in the graphs that gemma-onnx writes. Each position also adds a step to the embedding: rotation
+alone is relative and would not show position_ids that are all off by one."""
 import json
 import pathlib
 
@@ -24,6 +25,7 @@ def weights():
     draw = lambda *shape: rng.standard_normal(shape).astype(np.float16).astype(np.float32)  # exact in both types
     return {
         "embedding": draw(VOCABULARY, HIDDEN),
+        "step": draw(HIDDEN) / 8,
         "wq": draw(HIDDEN, HEADS * WIDTH) / 4,
         "wk": draw(HIDDEN, WIDTH) / 4,
         "wv": draw(HIDDEN, WIDTH) / 4,
@@ -45,7 +47,7 @@ def expected_logits(ids, w):
     w = {name: value.astype(np.float64) for name, value in w.items()}
     keys, values, rows = [], [], []
     for position, token in enumerate(ids):
-        x = w["embedding"][token]
+        x = w["embedding"][token] + position * w["step"]
         keys.append(rotate(x @ w["wk"], position, w))
         values.append(x @ w["wv"])
         attended = []
@@ -122,7 +124,8 @@ def decoder(w, kind=F32, contrib_rotary=False, position_ids=True, last_only=Fals
     dtype = np.float16 if kind == F16 else np.float32
     for name, data in w.items():
         g.constant(name, data if name.endswith("_table") else data.astype(dtype))
-    g.inputs = [value("input_ids", I64, "batch_size", "sequence_length"), value("attention_mask", I64, "batch_size", "total_sequence_length")]
+    g.inputs = [value("input_ids", I64, "batch_size", "sequence_length")]
+    g.inputs.append(value("attention_mask", I64, "batch_size", "total_sequence_length"))
     if position_ids:
         g.inputs.append(value("position_ids", I64, "batch_size", "sequence_length"))
     g.inputs += [value(f"past_key_values.0.{which}", kind, "batch_size", 1, past_length, WIDTH) for which in ("key", "value")]
@@ -130,7 +133,8 @@ def decoder(w, kind=F32, contrib_rotary=False, position_ids=True, last_only=Fals
         g.inputs.append(value("pixel_values", F32, "batch_size", 3))
     positions = "position_ids" if position_ids else positions_from_mask(g)
     seqlens_k, total = lengths(g)
-    x = g.op("Gather", ["embedding", "input_ids"])
+    column = g.op("Unsqueeze", [g.op("Cast", [positions], to=kind), g.constant("last_axis", np.array([2]))])
+    x = g.op("Add", [g.op("Gather", ["embedding", "input_ids"]), g.op("Mul", [column, "step"])])
     q, k, v = (g.op("MatMul", [x, name]) for name in ("wq", "wk", "wv"))
     q, k = rotary(g, q, HEADS, positions, contrib_rotary, kind), rotary(g, k, 1, positions, contrib_rotary, kind)
     attended = g.op("GroupQueryAttention",
@@ -139,7 +143,8 @@ def decoder(w, kind=F32, contrib_rotary=False, position_ids=True, last_only=Fals
                     local_window_size=WINDOW, do_rotary=0)
     x = g.op("Add", [x, g.op("MatMul", [attended, "wo"])])
     if last_only:
-        x = g.op("Slice", [x, g.constant("from", np.array([-1])), g.constant("to", np.array([2**62])), g.constant("row_axis", np.array([1]))])
+        bounds = [g.constant(name, np.array([number])) for name, number in (("from", -1), ("to", 2**62), ("row_axis", 1))]
+        x = g.op("Slice", [x, *bounds])
     g.op("MatMul", [x, "head"], "logits")
     g.outputs = [value("logits", kind, "batch_size", 1 if last_only else "sequence_length", VOCABULARY)]
     g.outputs += [value(f"present.0.{which}", kind, "batch_size", 1, "total_sequence_length", WIDTH) for which in ("key", "value")]

@@ -115,8 +115,8 @@ static gx_status check_contract(gx_decoder *d, gx_error *error)
     GX_TRY(read_slots(d, error));
     for (size_t i = 0; i < gx_session_input_count(d->session); i++)
         if (!is_known_input(d, gx_session_input(d->session, i)->name))
-            return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: wants an input '%s' that a text decoder has not got", gx_session_name(d->session),
-                           gx_session_input(d->session, i)->name);
+            return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: wants an input '%s', which a text decoder has no values for",
+                           gx_session_name(d->session), gx_session_input(d->session, i)->name);
     const gx_session_value *logits = gx_session_find_output(d->session, "logits");
     GX_TRY(check_value(d, "logits", logits, GX_DTYPE_F32, GX_DTYPE_F16, 3, error));
     d->vocabulary = logits->dims[2] > 0 ? (uint64_t)logits->dims[2] : 0;

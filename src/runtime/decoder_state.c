@@ -54,7 +54,8 @@ static gx_status allocate(gx_decoder_state *s, gx_error *error)
 static gx_status check_size(const gx_decoder *decoder, size_t batch, size_t capacity, gx_error *error)
 {
     if (batch == 0 || capacity == 0)
-        return gx_fail(error, GX_ERROR_ARGUMENT, "a batch of %zu with room for %zu positions: expected at least 1 of each", batch, capacity);
+        return gx_fail(error, GX_ERROR_ARGUMENT, "a batch of %zu with room for %zu positions: expected at least 1 of each", batch,
+                       capacity);
     if (decoder->batch >= 0 && (uint64_t)decoder->batch != batch)
         return gx_fail(error, GX_ERROR_ARGUMENT, "%s takes a batch of %lld, not of %zu", gx_session_name(decoder->session),
                        (long long)decoder->batch, batch);
@@ -161,8 +162,9 @@ gx_status gx_decoder_state_rewind(gx_decoder_state *state, size_t length, gx_err
         return gx_fail(error, GX_ERROR_ARGUMENT, "rewinding to position %zu of %zu", length, state->length);
     for (size_t row = 0; row < state->batch; row++)
         if (length <= state->padding[row])
-            return gx_fail(error, GX_ERROR_ARGUMENT, "rewinding to position %zu leaves nothing of row %zu, which begins with %zu of padding",
-                           length, row, state->padding[row]);
+            return gx_fail(error, GX_ERROR_ARGUMENT,
+                           "rewinding to position %zu leaves nothing of row %zu, which begins with %zu of padding", length, row,
+                           state->padding[row]);
     gx_status status = GX_OK;
     if (!state->decoder->shared && length < state->length) {
         for (size_t i = 0; status == GX_OK && i < state->decoder->slot_count; i++)

@@ -12,7 +12,8 @@ static gx_ort_tensor *wrap_x(void)
     return x;
 }
 
-static gx_status run_affine(gx_session *session, const char *input, gx_ort_tensor *x, const char *output, gx_ort_tensor **y, gx_error *error)
+static gx_status run_affine(gx_session *session, const char *input, gx_ort_tensor *x, const char *output, gx_ort_tensor **y,
+                            gx_error *error)
 {
     const gx_session_run_io io = {&input, &x, 1, &output, y, 1};
     return gx_session_run(session, &io, error);

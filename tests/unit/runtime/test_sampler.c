@@ -155,7 +155,9 @@ static void refuses_broken_logits(void **state)
 static void refuses_impossible_options(void **state)
 {
     (void)state;
-    static const gx_sampler_options wrong[] = {{-1, 0, 1, 0}, {NAN, 0, 1, 0}, {INFINITY, 0, 1, 0}, {1, 0, 0, 0}, {1, 0, 1.5, 0}, {1, 0, NAN, 0}};
+    static const gx_sampler_options wrong[] = {
+        {-1, 0, 1, 0}, {NAN, 0, 1, 0}, {INFINITY, 0, 1, 0}, {1, 0, 0, 0}, {1, 0, 1.5, 0}, {1, 0, NAN, 0},
+    };
     gx_sampler *none = NULL;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_fails(gx_sampler_new(&none, &wrong[i], 6, error), GX_ERROR_ARGUMENT, "expected");
