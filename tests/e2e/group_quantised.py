@@ -1,2 +1,131 @@
+"""q4, q4f16 and q8 files against the same arithmetic done elsewhere: their weights, dequantised with NumPy, in Transformers."""
+import numpy as np
+import onnx
+
+from exported import Exported
+from golden import differences, distance, golden, judge, put_weights, recomputed
+from harness import PRECISIONS, TINY, Problems, checkpoint_names
+from sessions import Decoder
+
+BOUND = 2e-4  # of the standard deviation of the logits
+
+
+def path_of(out, precision):
+    return out / "onnx" / f"{PRECISIONS[precision]}.onnx"
+
+
+def check_blocks(problems, model, name, path, half=False):
+    """`model` is Transformers with this checkpoint; its weights are replaced."""
+    expected = recomputed(put_weights(model, Exported(path).matrices()), name)
+    std = float(expected["prompt.logits"].std())
+    bound = BOUND if not half else max(2e-2, 2 * float(golden(name)["judge.fp16_error"][0]))
+    decoder = Decoder(path)
+    for case, difference in differences(decoder, expected, True):
+        problems.check(difference <= bound * std, f"{path.name}, {case}: {difference / std:.2e} std of the dequantised model's logits, bound {bound:.1e}")
+    problems.check(decoder.warnings == "", f"{path.name}: ONNX Runtime warns: {decoder.warnings[:400]}")
+
+
+def close_to_source(problems, model, name, path, bits):
+    """A wrong row order would pass the test above in both; so the weights must be near the checkpoint's, too."""
+    from golden import decoder_of
+    exported, decoder = Exported(path).matrices(), decoder_of(model)
+    pairs = [("embedding", decoder.embed_tokens.weight, exported["embedding"]), ("head", model.lm_head.weight, exported["head"])]
+    for n, layer in enumerate(decoder.layers):
+        a, m = layer.self_attn, layer.mlp
+        joined = {"self_attn.qkv_proj": (a.q_proj, a.k_proj, a.v_proj), "self_attn.o_proj": (a.o_proj,), "mlp.gate_up_proj": (m.gate_proj, m.up_proj), "mlp.down_proj": (m.down_proj,)}
+        for key, linears in joined.items():
+            pairs.append((f"layer {n} {key}", np.concatenate([p.weight.detach().numpy() for p in linears]), exported[n, key]))
+    for what, original, found in pairs:
+        original = np.asarray(original.detach().numpy() if hasattr(original, "detach") else original)
+        error = np.sqrt(((found - original) ** 2).mean() / (original ** 2).mean())
+        problems.check(found.shape == original.shape and error < {4: 0.13, 8: 0.012}[bits], f"{path.name}, {what}: relative error {error:.3f}")
+
+
+def q4(environment, name):
+    problems = Problems()
+    out = environment.program.build(TINY / name, environment.scratch / "out", "--all-logits", "--accuracy-level", "1", precisions=("q4", "q4f16"))
+    model = judge(name)
+    for precision in ("q4", "q4f16"):
+        close_to_source(problems, model, name, path_of(out, precision), 4)
+        check_blocks(problems, judge(name), name, path_of(out, precision), precision == "q4f16")
+    problems.report()
+
+
+def widths(environment, name):
+    """Every block size and every width of the embedding."""
+    problems = Problems()
+    choices = [(size, bits) for size in (16, 32, 64, 128) for bits in (4, 8, 16, 32)]
+    if not environment.full:
+        choices = [(16, 4), (32, 16), (64, 32), (128, 8), (128, 4)]
+    model = judge(name)
+    for size, bits in choices:
+        out = environment.program.build(TINY / name, environment.scratch / f"{size}-{bits}", "--all-logits", "--accuracy-level", "1",
+                                        "--block-size", size, "--embedding-bits", bits, precisions=("q4", "q4f16"))
+        for precision in ("q4", "q4f16"):
+            path = path_of(out, precision)
+            onnx.checker.check_model(str(path), full_check=True)
+            exported = Exported(path)
+            sizes = {a.i for n in exported.model.graph.node if n.op_type == "MatMulNBits" and "/mlp/" in n.name for a in n.attribute if a.name == "block_size"}
+            problems.check(sizes == {size}, f"{size}, {bits}: blocks of {sizes} in the MLP")
+            check_blocks(problems, model, name, path, precision == "q4f16")
+    problems.report()
+
+
+# ---- q8
+
+
+def integer_product(x, codes, scales):
+    """What the head of a q8 file does with a row: quantised alone, around 128, then integers."""
+    step = np.maximum(np.abs(x).max(axis=1, keepdims=True), np.float32(1e-30)) * np.float32(1 / 127)
+    quantised = np.clip(np.rint(x / step), -128, 127).astype(np.int64)
+    return (quantised @ codes).astype(np.float32) * step * scales
+
+
+def with_output(path, value):
+    """The model with one more output, saved beside its data."""
+    model = onnx.load(path, load_external_data=False)
+    model.graph.output.append(onnx.ValueInfoProto(name=value))
+    tapped = path.with_name("tapped.onnx")
+    onnx.save(model, tapped)
+    return tapped
+
+
+def q8(environment, name):
+    """The body in fp32 on the dequantised weights, up to the head's input; then the integer product on that very input."""
+    import torch
+    problems = Problems()
+    out = environment.program.build(TINY / name, environment.scratch / "out", "--all-logits", precisions=("q8",))
+    path = path_of(out, "q8")
+    exported, tap = Exported(path), "/lm_head/norm"
+    model = judge(name)
+    close_to_source(problems, model, name, path, 8)
+    decoder = Decoder(with_output(path, tap))
+    put_weights(model, exported.matrices())
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    for case in ("prompt", "leftpad", "one"):
+        ids = golden(name)[f"{case}.input_ids"]
+        mask, positions = golden(name).get(f"{case}.attention_mask"), golden(name).get(f"{case}.position_ids")
+        logits, _, hidden = decoder.step(ids, mask, positions, extra=(tap,))
+        with torch.no_grad():
+            optional = {} if mask is None else {"attention_mask": torch.from_numpy(mask), "position_ids": torch.from_numpy(positions)}
+            judged = model.model(torch.from_numpy(ids), use_cache=False, **optional).last_hidden_state.numpy()
+        real = np.ones(ids.shape, bool) if mask is None else mask.astype(bool)
+        hidden = hidden.reshape(judged.shape)
+        difference = distance(hidden[real], judged[real]) / judged[real].std()
+        problems.check(difference <= BOUND, f"{case}: the head's input differs by {difference:.2e} std")
+        expected = integer_product(hidden[real], *exported.integer_head())
+        if cap:
+            expected = np.tanh(expected / np.float32(cap)) * np.float32(cap)
+        difference = distance(logits[real], expected) / expected.std()
+        problems.check(difference <= 2e-6, f"{case}: the integer product differs by {difference:.2e} std")
+    problems.report()
+
+
 def tests(environment):
-    return []
+    names = checkpoint_names()
+    quick = ("gemma-untied-f16", "gemma3-types-bf16", "gemma3-other-head", "gemma3-multimodal", "gemma3-kinds.gguf")
+    for name in names if environment.full else quick:
+        yield f"q4[{name}]", lambda e, n=name: q4(e, n)
+        yield f"q8[{name}]", lambda e, n=name: q8(e, n)
+    for name in ("gemma-untied-f16", "gemma3-types-bf16", "gemma3-multimodal-sharded")[:3 if environment.full else 2]:
+        yield f"widths[{name}]", lambda e, n=name: widths(e, n)

@@ -1,0 +1,129 @@
+"""The weights that an exported file holds, read from its initializers and external data with NumPy alone."""
+import re
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+
+class Exported:
+    def __init__(self, path):
+        self.path = path
+        self.model = onnx.load(path, load_external_data=False)
+        self.initializers = {i.name: i for i in self.model.graph.initializer}
+        self.makers = {o: n for n in self.model.graph.node for o in n.output if o}
+
+    # ---- bytes
+
+    def place(self, name):
+        """(file, offset, length) of an initializer in the external data; None: in the model file."""
+        tensor = self.initializers[name]
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            return None
+        entries = {e.key: e.value for e in tensor.external_data}
+        return entries["location"], int(entries.get("offset", 0)), int(entries["length"])
+
+    def array(self, name):
+        tensor, place = self.initializers[name], self.place(name)
+        if place is None:
+            return numpy_helper.to_array(tensor)
+        file, offset, length = place
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        with open(self.path.parent / file, "rb") as f:
+            f.seek(offset)
+            data = f.read(length)
+        assert len(data) == length, f"{name} lies outside {file}"
+        return np.frombuffer(data, dtype).reshape(tuple(tensor.dims))
+
+    def constant(self, name):
+        """An initializer, or what casts and products make of initializers."""
+        if name in self.initializers:
+            return self.array(name)
+        node = self.makers[name]
+        inputs = [self.constant(i) for i in node.input]
+        if node.op_type == "Cast":
+            return inputs[0].astype(onnx.helper.tensor_dtype_to_np_dtype(attribute(node, "to")))
+        return {"Mul": np.multiply, "Sub": np.subtract}[node.op_type](*inputs)
+
+    # ---- matrices [out, in] in fp32
+
+    def block_matrix(self, node):
+        """A MatMulNBits weight: (code - zero point) * scale; without zero points the middle of the range."""
+        k, n, bits, size = (attribute(node, key) for key in ("K", "N", "bits", "block_size"))
+        inputs = [self.constant(i) if i else None for i in node.input[1:4]] + [None] * (4 - len(node.input))
+        return dequantise(inputs[0].reshape(n, -1), inputs[1].reshape(n, -1), inputs[2], bits, size, k)
+
+    def matrix(self, node):
+        if node.op_type == "MatMulNBits":
+            return self.block_matrix(node)
+        assert node.op_type == "Gemm" and attribute(node, "transB") == 1
+        return self.constant(node.input[1]).astype(np.float32)
+
+    def product(self, name):
+        """Of the product whose result, casts aside, is the value `name`."""
+        node = self.makers[name]
+        while node.op_type == "Cast":
+            node = self.makers[node.input[0]]
+        return self.matrix(node)
+
+    def integer_head(self):
+        """Codes [in, out] less their zero point, scales [out], of a head with an integer product; None: another kind."""
+        node = next((n for n in self.model.graph.node if n.op_type == "MatMulInteger"), None)
+        if node is None:
+            return None
+        zero = self.constant(node.input[3]).astype(np.int64) if len(node.input) > 3 and node.input[3] else 0
+        scaled = next(n for n in self.model.graph.node if n.name == "/lm_head/lm_head")
+        scales = next(self.array(i) for i in scaled.input if i in self.initializers)
+        return self.array(node.input[1]).astype(np.int64) - zero, scales
+
+    def embedding(self):
+        part = {i.rsplit("/", 1)[-1]: i for i in self.initializers if i.startswith("/model/embed_tokens/")}
+        rows = self.array(part["rows_table"])
+        if "scales_table" not in part:
+            return rows.astype(np.float32)
+        scales = self.array(part["scales_table"])
+        if scales.shape[1] == 1 and rows.shape[1] == len(scales) and "blocks_shape" not in part:  # stored as the integer product wants it
+            return (rows.T.astype(np.float32) - 128 * (rows.dtype == np.uint8)) * scales.astype(np.float32)
+        zero_points = self.array(part["zero_points_table"]) if "zero_points_table" in part else None
+        _, blocks, size = self.array(part["blocks_shape"])
+        bits = rows.shape[1] * 8 // (blocks * size)
+        return dequantise(rows, scales, zero_points, bits, size, self.hidden())
+
+    def hidden(self):
+        node = next(n for n in self.model.graph.node if n.op_type == "RMSNormalization" and n.name == "/lm_head/norm")
+        return self.initializers[node.input[1]].dims[0]
+
+    def matrices(self):
+        out = {"embedding": self.embedding()}
+        for node in self.model.graph.node:
+            layer = re.fullmatch(r"/model/layers\.(\d+)/((?:self_attn|mlp)/\w+_proj)", node.name)
+            if layer and node.op_type in ("Gemm", "MatMulNBits"):
+                out[int(layer[1]), layer[2].replace("/", ".")] = self.matrix(node)
+            elif node.name == "/lm_head/lm_head" and node.op_type in ("Gemm", "MatMulNBits"):
+                out["head"] = self.matrix(node)
+        integer = self.integer_head()
+        if integer:
+            out["head"] = integer[0].T.astype(np.float32) * integer[1][:, None]
+        return out
+
+
+def attribute(node, name):
+    return next(onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name)
+
+
+def unpacked(packed, bits):
+    """uint8 [rows, n] → codes [rows, 8n / bits], the lower bits first."""
+    if bits == 8:
+        return packed
+    return np.stack([packed & 15, packed >> 4], axis=-1).reshape(len(packed), -1)
+
+
+def dequantise(packed, scales, zero_points, bits, size, columns):
+    rows, blocks = scales.shape
+    codes = unpacked(packed, bits).reshape(rows, blocks, size).astype(np.float32)
+    if zero_points is None:
+        zero = np.full((rows, blocks), 1 << (bits - 1), np.float32)
+    else:
+        zero = unpacked(zero_points.reshape(rows, -1), bits)[:, :blocks].astype(np.float32)
+    values = (codes - zero[:, :, None]) * scales.astype(np.float32)[:, :, None]
+    return values.reshape(rows, -1)[:, :columns]

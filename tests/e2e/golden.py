@@ -1,0 +1,122 @@
+"""The tiny checkpoints, what Transformers computed on them, and Transformers itself with other weights."""
+import tempfile
+from functools import cache
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from harness import TINY
+
+CASES = ("prompt", "one", "cached", "chunks", "leftpad")
+
+
+@cache
+def golden(name):
+    return load_file(TINY / f"{name}.golden.safetensors")
+
+
+def std(name):
+    return float(golden(name)["logits.std"][0])
+
+
+def fp16_bound(name):
+    """Of the absolute difference: Transformers' own fp16 run errs by more than 2e-2 on some."""
+    return max(2e-2, 2 * float(golden(name)["judge.fp16_error"][0])) * std(name)
+
+
+def differences(decoder, expected, every_position):
+    """(case, largest difference from `expected`, a dictionary of '<case>.logits') of everything a host may do.
+
+    A file with the logits of every position is compared at all of them, one with the last at the last."""
+    e = {case: expected[f"{case}.logits"] for case in CASES}
+    for case in ("prompt", "one"):
+        yield case, distance(decoder.step(expected[f"{case}.input_ids"])[0], last_or_all(e[case], every_position))
+    lengths = expected["cached.lengths"].tolist()
+    pieces = decoder.pieces(expected["cached.input_ids"], lengths)
+    yield "cached", distance(np.concatenate([p[:, -1:] for p in pieces], axis=1), e["cached"])
+    lengths = expected["chunks.lengths"].tolist()
+    pieces = decoder.pieces(expected["chunks.input_ids"], lengths)
+    ends = np.cumsum(lengths) - 1
+    yield "chunks", distance(np.concatenate(pieces, axis=1), e["chunks"] if every_position else e["chunks"][:, ends])
+    yield from left_padded(decoder, expected, every_position)
+
+
+def left_padded(decoder, expected, every_position):
+    """The batch against the golden logits, then one more token against each row alone."""
+    ids, mask, positions = (expected[f"leftpad.{k}"] for k in ("input_ids", "attention_mask", "position_ids"))
+    logits, cache = decoder.step(ids, mask, positions)[:2]
+    if every_position:
+        yield "leftpad", distance(logits * mask[:, :, None], expected["leftpad.logits"])
+    else:
+        yield "leftpad", distance(logits, expected["leftpad.logits"][:, -1:])
+    following = ids[:, -1:] % 90 + 1
+    grown = np.concatenate([mask, np.ones((len(ids), 1), np.int64)], axis=1)
+    batch = decoder.step(following, grown, positions[:, -1:] + 1, cache)[0][:, -1]
+    alone = []
+    for row, n in enumerate(mask.sum(1)):
+        own = decoder.step(ids[row:row + 1, -n:])[1]
+        alone.append(decoder.step(following[row:row + 1], cache=own)[0][0, -1])
+    yield "leftpad, decode", distance(batch, np.stack(alone))
+
+
+def last_or_all(logits, every_position):
+    return logits if every_position else logits[:, -1:]
+
+
+def distance(found, expected):
+    """Infinite when the shapes differ or something is no number."""
+    if found.shape != expected.shape or not np.isfinite(found).all():
+        return float("inf")
+    return float(np.abs(found.astype(np.float64) - expected).max())
+
+
+# ---- Transformers with the weights of an exported file
+
+
+def judge(name):
+    """The checkpoint in Transformers, fp32."""
+    import make_golden
+    import torch
+    import transformers
+    torch.set_num_threads(1)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as scratch:
+        return make_golden.load_judge(make_golden.unpacked(TINY / name, scratch))
+
+
+def decoder_of(model):
+    return getattr(model.model, "language_model", model.model)
+
+
+def put_weights(model, exported):
+    """Replaces every matrix by what the exported file holds: {"embedding", "head", (layer, "self_attn.qkv_proj"), …}."""
+    import torch
+
+    def parameter(values):
+        return torch.nn.Parameter(torch.from_numpy(np.ascontiguousarray(values, np.float32)), requires_grad=False)
+
+    decoder = decoder_of(model)
+    decoder.embed_tokens.weight = parameter(exported["embedding"])
+    model.lm_head.weight = parameter(exported["head"])
+    for n, layer in enumerate(decoder.layers):
+        for joined, parts in (("self_attn.qkv_proj", "qkv"), ("self_attn.o_proj", "o"), ("mlp.gate_up_proj", ("gate", "up")), ("mlp.down_proj", ("down",))):
+            values, at = exported[n, joined], 0
+            block = getattr(layer, joined.split(".")[0])
+            for part in parts:
+                linear = getattr(block, f"{part}_proj")
+                rows = linear.weight.shape[0]
+                assert linear.weight.shape[1] == values.shape[1]
+                linear.weight = parameter(values[at:at + rows])
+                at += rows
+            assert at == len(values)
+    return model
+
+
+def recomputed(model, name):
+    """The golden inputs with the logits of this model."""
+    import make_golden
+    import torch
+    t = {k: torch.from_numpy(v) for k, v in golden(name).items()}
+    logits = make_golden.golden_logits(model, t)
+    return golden(name) | {k: v.numpy() for k, v in logits.items()}
