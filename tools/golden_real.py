@@ -90,7 +90,7 @@ def golden_of(folder, model):
         last.append(row)
         print(f"{prompt['name']}: {ids.shape[1]} ids, std {float(row.std()):.2f}, smallest lead {float(t['greedy_gaps'].min()):.1e}", flush=True)
     vocabulary = torch.arange(0, last[0].numel(), STRIDE)
-    tensors |= {"sample.vocabulary_ids": vocabulary, "logits.std": torch.stack(last).std().reshape(1)}
+    tensors |= {"sample.vocabulary_ids": vocabulary, "logits.std": torch.stack(last).std(-1).mean().reshape(1)}
     tensors |= eval_tensors(model, eval_windows(folder))
     loss = float(tensors["eval.loss"].mean())
     print(f"text: mean loss {loss:.4f} nats, perplexity {torch.tensor(loss).exp():.2f}")
