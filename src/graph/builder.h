@@ -65,7 +65,7 @@ const gx_value *gx_block_product(gx_builder *b, const char *leaf, const gx_value
 
 /* x [tokens, in] by the rows of up to three weights stacked: [tokens, out]. */
 const gx_value *gx_block_linear(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *const *weights, unsigned weight_count,
-                                gx_quant_role role, uint32_t layer, const float *importance);
+                                gx_quant_role role, uint32_t layer);
 
 /* input_ids [batch, sequence] to the residual stream [tokens, hidden_size]. */
 const gx_value *gx_block_embedding(gx_builder *b, const gx_value *input_ids);

@@ -161,7 +161,7 @@ uint64_t gx_recipe_columns(const gx_recipe *recipe)
 
 static bool same_recipe(const gx_recipe *a, const gx_recipe *b)
 {
-    if (a->source_count != b->source_count || a->multiply != b->multiply || a->importance != b->importance)
+    if (a->source_count != b->source_count || a->multiply != b->multiply)
         return false;
     for (unsigned i = 0; i < a->source_count; i++) /* two weights may be one tensor: a tied head */
         if (a->sources[i]->tensor != b->sources[i]->tensor || a->sources[i]->add != b->sources[i]->add)
@@ -172,7 +172,7 @@ static bool same_recipe(const gx_recipe *a, const gx_recipe *b)
 static bool same_scheme(const gx_scheme *a, const gx_scheme *b)
 {
     return a->kind == b->kind && a->dtype == b->dtype && a->bits == b->bits && a->block_size == b->block_size &&
-           a->zero_points == b->zero_points && a->transposed == b->transposed && a->importance == b->importance;
+           a->zero_points == b->zero_points && a->transposed == b->transposed;
 }
 
 gx_stored *gx_graph_store(gx_graph *graph, const char *name, const gx_recipe *recipe, const gx_scheme *scheme, const char *rule)

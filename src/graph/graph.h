@@ -78,7 +78,6 @@ typedef struct gx_recipe {
     const gx_weight *sources[GX_RECIPE_MAX_SOURCES];
     unsigned source_count;
     double multiply;
-    const float *importance; /* [columns]; NULL: all alike. For schemes that weigh errors. */
 } gx_recipe;
 
 uint64_t gx_recipe_rows(const gx_recipe *recipe);

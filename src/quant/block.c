@@ -1,175 +1,116 @@
-/* Encodes blocks. The scale and zero point of a block are searched: several shrunken ranges, each refitted by least
- * squares to the codes it gives; the one with the least squared error stays. */
-#include <math.h>
+/*
+ * Encodes rows in blocks. A row is cut into blocks, the last one filled up with zeros: a zero is always one code exactly,
+ * so the filling changes no fit. The search and the rounding are kernels; here is the packing.
+ */
 #include <string.h>
 
 #include "base/checked.h"
+#include "kernels/kernels.h"
 #include "quant/block.h"
-#include "quant/narrow.h"
+#include "quant/half.h"
 #include "tensor/half.h"
 
-#define LARGEST_BLOCK 256u
+/* The caller's scratch, for one row. */
+typedef struct workspace {
+    float *values;       /* [blocks, block_size], padded */
+    float *scales;       /* [blocks] */
+    uint8_t *codes;      /* [blocks, block_size] */
+    uint8_t *zero_point; /* [blocks] */
+} workspace;
 
-/* A narrower block is stored as zeros: the inverse of its scale would not be finite. */
-#define SMALLEST_RANGE 1e-34f
-
-typedef struct fit {
-    float scale;
-    int zero_point;
-    float error;
-} fit;
-
-static float stored_scale(const gx_scheme *scheme, float scale)
+static uint64_t blocks_of(const gx_scheme *scheme, uint64_t row_elements)
 {
-    return scheme->dtype == GX_DTYPE_F16 ? gx_half_to_float(gx_float_to_half(scale)) : scale;
+    return gx_ceil_div(row_elements, scheme->block_size);
 }
 
-/* Codes of the block under (scale, zero point). */
-static void round_to_codes(const float *in, unsigned n, float scale, int zero_point, int top, uint8_t *codes)
+static workspace lay_out(const gx_scheme *scheme, uint64_t row_elements, void *scratch)
 {
-    const float inverse = scale != 0 ? 1.0f / scale : 0;
-    for (unsigned i = 0; i < n; i++) {
-        float q = rintf(in[i] * inverse) + (float)zero_point;
-        q = q < 0 ? 0 : q > (float)top ? (float)top : q;
-        codes[i] = (uint8_t)q;
-    }
-}
-
-static float squared_error(const float *in, unsigned n, const float *importance, float scale, int zero_point, const uint8_t *codes)
-{
-    float sum = 0;
-    for (unsigned i = 0; i < n; i++) {
-        const float d = (float)((int)codes[i] - zero_point) * scale - in[i];
-        sum += d * d * (importance ? importance[i] : 1);
-    }
-    return sum;
-}
-
-/* The scale that fits the codes best. */
-static float refit(const float *in, unsigned n, const float *importance, int zero_point, const uint8_t *codes, float fallback)
-{
-    float xq = 0, qq = 0;
-    for (unsigned i = 0; i < n; i++) {
-        const float q = (float)((int)codes[i] - zero_point), w = importance ? importance[i] : 1;
-        xq += w * q * in[i];
-        qq += w * q * q;
-    }
-    return qq > 0 ? xq / qq : fallback;
-}
-
-static void try_fit(const gx_scheme *scheme, const float *in, unsigned n, const float *importance, float scale, int zero_point, fit *best)
-{
-    const int top = (1 << scheme->bits) - 1;
-    uint8_t codes[LARGEST_BLOCK];
-    round_to_codes(in, n, scale, zero_point, top, codes);
-    const float fitted = stored_scale(scheme, refit(in, n, importance, zero_point, codes, scale));
-    round_to_codes(in, n, fitted, zero_point, top, codes);
-    const float error = squared_error(in, n, importance, fitted, zero_point, codes);
-    if (error < best->error)
-        *best = (fit){fitted, zero_point, error};
-}
-
-static fit search(const gx_scheme *scheme, const float *in, unsigned n, const float *importance)
-{
-    static const float shrink[] = {1.0f, 0.95f, 0.9f, 0.85f, 0.8f, 0.75f, 0.7f};
-    const int top = (1 << scheme->bits) - 1, middle = 1 << (scheme->bits - 1);
-    float low = 0, high = 0;
-    for (unsigned i = 0; i < n; i++) {
-        low = fminf(low, in[i]);
-        high = fmaxf(high, in[i]);
-    }
-    fit best = {0, middle, INFINITY};
-    if (high - low < SMALLEST_RANGE)
-        return (fit){0, middle, 0};
-    for (size_t k = 0; k < sizeof shrink / sizeof *shrink; k++) {
-        if (scheme->zero_points) {
-            const float scale = (high - low) * shrink[k] / (float)top;
-            const float centre = rintf(-low * shrink[k] / scale);
-            for (int offset = -1; offset <= 1; offset++) {
-                const int zero_point = (int)centre + offset;
-                if (zero_point >= 0 && zero_point <= top)
-                    try_fit(scheme, in, n, importance, stored_scale(scheme, scale), zero_point, &best);
-            }
-        } else {
-            const float extreme = high > -low ? high : low; /* goes to -8: that end has one more code */
-            try_fit(scheme, in, n, importance, stored_scale(scheme, -extreme * shrink[k] / (float)middle), middle, &best);
-            try_fit(scheme, in, n, importance, stored_scale(scheme, extreme * shrink[k] / (float)middle), middle, &best);
-        }
-        if (scheme->bits == 8)
-            break; /* the plain range is as good */
-    }
-    return best;
-}
-
-static void pack(const uint8_t *codes, unsigned n, unsigned bits, uint8_t *out)
-{
-    if (bits == 8) {
-        memcpy(out, codes, n);
-        return;
-    }
-    for (unsigned i = 0; i < n; i += 2)
-        out[i / 2] = (uint8_t)(codes[i] | codes[i + 1] << 4);
-}
-
-static void put_scale(const gx_scheme *scheme, void *scales, uint64_t index, float scale)
-{
-    if (scheme->dtype == GX_DTYPE_F16)
-        ((uint16_t *)scales)[index] = gx_float_to_half(scale);
-    else
-        ((float *)scales)[index] = scale;
-}
-
-static void put_zero_point(const gx_scheme *scheme, uint8_t *zero_points, uint64_t block, int value)
-{
-    if (scheme->bits == 8)
-        zero_points[block] = (uint8_t)value;
-    else if (block % 2 == 0)
-        zero_points[block / 2] = (uint8_t)value;
-    else
-        zero_points[block / 2] |= (uint8_t)(value << 4);
-}
-
-static void encode_row(const gx_scheme *scheme, const float *in, uint64_t row_elements, const float *importance, uint8_t *values, void *scales,
-                       uint64_t first_scale, uint8_t *zero_points)
-{
-    const unsigned size = scheme->block_size;
-    const int middle = 1 << (scheme->bits - 1), top = (1 << scheme->bits) - 1;
-    for (uint64_t block = 0; block * size < row_elements; block++) {
-        const uint64_t at = block * size;
-        const unsigned n = row_elements - at < size ? (unsigned)(row_elements - at) : size;
-        const fit best = search(scheme, in + at, n, importance ? importance + at : NULL);
-        uint8_t codes[LARGEST_BLOCK];
-        memset(codes, scheme->zero_points ? best.zero_point : middle, size); /* past the row's end: zero */
-        round_to_codes(in + at, n, best.scale, best.zero_point, top, codes);
-        pack(codes, size, scheme->bits, values + block * size * scheme->bits / 8);
-        put_scale(scheme, scales, first_scale + block, best.scale);
-        if (scheme->zero_points)
-            put_zero_point(scheme, zero_points, block, best.zero_point);
-    }
+    const uint64_t blocks = blocks_of(scheme, row_elements), padded = blocks * scheme->block_size;
+    workspace w;
+    w.values = scratch;
+    w.scales = w.values + padded;
+    w.codes = (uint8_t *)(w.scales + blocks);
+    w.zero_point = w.codes + padded;
+    return w;
 }
 
 size_t gx_block_scratch_nbytes(const gx_scheme *scheme, uint64_t row_elements)
 {
-    (void)scheme;
-    (void)row_elements;
-    return 0;
+    const uint64_t blocks = blocks_of(scheme, row_elements), padded = blocks * scheme->block_size;
+    return padded * (sizeof(float) + 1) + blocks * (sizeof(float) + 1);
 }
 
-gx_status gx_block_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, const float *importance,
-                          void *const parts[GX_PART_COUNT], void *scratch, gx_error *error)
+static void pack(const uint8_t *codes, uint64_t elements, unsigned bits, uint8_t *out)
 {
-    (void)scratch;
-    const uint64_t blocks = gx_ceil_div(row_elements, scheme->block_size);
+    if (bits == 8) {
+        memcpy(out, codes, elements);
+        return;
+    }
+    for (uint64_t i = 0; i < elements / 2; i++)
+        out[i] = (uint8_t)(codes[2 * i] | codes[2 * i + 1] << 4);
+}
+
+/* Scales as they will be read back: the codes are rounded by these. */
+static void store_scales(const gx_scheme *scheme, float *scales, uint64_t blocks, void *out)
+{
+    if (scheme->dtype == GX_DTYPE_F32) {
+        memcpy(out, scales, blocks * sizeof *scales);
+        return;
+    }
+    uint16_t *halves = out;
+    for (uint64_t b = 0; b < blocks; b++) {
+        halves[b] = gx_float_to_half(scales[b]);
+        scales[b] = gx_half_to_float(halves[b]);
+    }
+}
+
+static void store_zero_points(const gx_scheme *scheme, const uint8_t *zero_point, uint64_t blocks, uint8_t *out)
+{
+    if (scheme->bits == 8) {
+        memcpy(out, zero_point, blocks);
+        return;
+    }
+    for (uint64_t b = 0; b < blocks; b += 2)
+        out[b / 2] = (uint8_t)(zero_point[b] | (b + 1 < blocks ? zero_point[b + 1] << 4 : 0));
+}
+
+typedef struct row_parts {
+    uint8_t *values, *scales, *zero_points;
+} row_parts;
+
+static void encode_row(const gx_scheme *scheme, const gx_kernels *kernels, const float *in, uint64_t row_elements, const row_parts *out,
+                       const workspace *w)
+{
+    const uint64_t blocks = blocks_of(scheme, row_elements), padded = blocks * scheme->block_size;
+    const int top = (1 << scheme->bits) - 1;
+    const float *values = in;
+    if (padded != row_elements) {
+        memcpy(w->values, in, row_elements * sizeof *in);
+        memset(w->values + row_elements, 0, (padded - row_elements) * sizeof *in);
+        values = w->values;
+    }
+    kernels->search(values, blocks, scheme->block_size, top, scheme->zero_points, w->scales, w->zero_point);
+    store_scales(scheme, w->scales, blocks, out->scales);
+    kernels->round(values, blocks, scheme->block_size, top, w->scales, w->zero_point, w->codes);
+    pack(w->codes, padded, scheme->bits, out->values);
+    if (scheme->zero_points)
+        store_zero_points(scheme, w->zero_point, blocks, out->zero_points);
+}
+
+gx_status gx_block_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, void *const parts[GX_PART_COUNT],
+                          void *scratch, gx_error *error)
+{
+    (void)error;
+    const gx_kernels *kernels = gx_kernels_get();
+    const workspace w = lay_out(scheme, row_elements, scratch);
+    uint64_t nbytes[GX_PART_COUNT];
+    for (int part = 0; part < GX_PART_COUNT; part++)
+        nbytes[part] = gx_scheme_part_row_nbytes(scheme, (gx_part)part, row_elements);
     for (uint64_t r = 0; r < rows; r++) {
-        for (uint64_t i = 0; i < row_elements; i++)
-            if (!isfinite(in[r * row_elements + i]))
-                return gx_fail(error, GX_ERROR_UNSUPPORTED, "row %llu, column %llu holds %g", (unsigned long long)r, (unsigned long long)i,
-                               (double)in[r * row_elements + i]);
-        uint8_t *zero_points = parts[GX_PART_ZERO_POINTS];
-        encode_row(scheme, in + r * row_elements, row_elements, scheme->importance ? importance : NULL,
-                   (uint8_t *)parts[GX_PART_VALUES] + r * gx_scheme_part_row_nbytes(scheme, GX_PART_VALUES, row_elements), parts[GX_PART_SCALES],
-                   r * blocks,
-                   zero_points ? zero_points + r * gx_scheme_part_row_nbytes(scheme, GX_PART_ZERO_POINTS, row_elements) : NULL);
+        const row_parts out = {(uint8_t *)parts[GX_PART_VALUES] + r * nbytes[GX_PART_VALUES],
+                               (uint8_t *)parts[GX_PART_SCALES] + r * nbytes[GX_PART_SCALES],
+                               (uint8_t *)parts[GX_PART_ZERO_POINTS] + r * nbytes[GX_PART_ZERO_POINTS]};
+        encode_row(scheme, kernels, in + r * row_elements, row_elements, &out, &w);
     }
     return GX_OK;
 }
@@ -186,12 +127,12 @@ static int get_code(const uint8_t *packed, uint64_t index, unsigned bits)
 
 void gx_block_decode(const gx_scheme *scheme, const void *const parts[GX_PART_COUNT], uint64_t rows, uint64_t row_elements, float *out)
 {
-    const uint64_t blocks = gx_ceil_div(row_elements, scheme->block_size);
+    const uint64_t blocks = blocks_of(scheme, row_elements);
+    const uint64_t value_nbytes = gx_scheme_part_row_nbytes(scheme, GX_PART_VALUES, row_elements);
+    const uint64_t zero_point_nbytes = gx_scheme_part_row_nbytes(scheme, GX_PART_ZERO_POINTS, row_elements);
     for (uint64_t r = 0; r < rows; r++) {
-        const uint8_t *values =
-            (const uint8_t *)parts[GX_PART_VALUES] + r * gx_scheme_part_row_nbytes(scheme, GX_PART_VALUES, row_elements);
-        const uint8_t *zero_points =
-            (const uint8_t *)parts[GX_PART_ZERO_POINTS] + r * gx_scheme_part_row_nbytes(scheme, GX_PART_ZERO_POINTS, row_elements);
+        const uint8_t *values = (const uint8_t *)parts[GX_PART_VALUES] + r * value_nbytes;
+        const uint8_t *zero_points = (const uint8_t *)parts[GX_PART_ZERO_POINTS] + r * zero_point_nbytes;
         for (uint64_t i = 0; i < row_elements; i++) {
             const uint64_t block = i / scheme->block_size;
             const int zero_point = scheme->zero_points ? get_code(zero_points, block, scheme->bits) : 1 << (scheme->bits - 1);

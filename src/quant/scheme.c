@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "kernels/kernels.h"
 #include "quant/block.h"
-#include "quant/narrow.h"
 #include "quant/scheme.h"
 
 static uint64_t blocks_of(const gx_scheme *scheme, uint64_t row_elements)
@@ -37,6 +37,9 @@ static uint64_t row_int8_nbytes(const gx_scheme *scheme, gx_part part, uint64_t 
 
 /* ---- float ---- */
 
+#define LARGEST_FP16 65504.0f
+#define LARGEST_FP32 3.4028235e38f
+
 static gx_status not_finite(const float *in, uint64_t rows, uint64_t row_elements, float limit, gx_error *error)
 {
     for (uint64_t i = 0; i < rows * row_elements; i++)
@@ -46,18 +49,17 @@ static gx_status not_finite(const float *in, uint64_t rows, uint64_t row_element
     return GX_OK;
 }
 
-static gx_status float_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, const float *importance,
+static gx_status float_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements,
                               void *const parts[GX_PART_COUNT], void *scratch, gx_error *error)
 {
-    (void)importance;
     (void)scratch;
     if (scheme->dtype == GX_DTYPE_F32) {
         memcpy(parts[GX_PART_VALUES], in, rows * row_elements * sizeof *in);
         return GX_OK;
     }
-    if (gx_narrow_to_half(in, parts[GX_PART_VALUES], rows * row_elements))
+    if (gx_kernels_get()->narrow(in, parts[GX_PART_VALUES], rows * row_elements))
         return GX_OK;
-    return not_finite(in, rows, row_elements, 65504.0f, error);
+    return not_finite(in, rows, row_elements, LARGEST_FP16, error);
 }
 
 static void float_decode(const gx_scheme *scheme, const void *const parts[GX_PART_COUNT], uint64_t rows, uint64_t row_elements, float *out)
@@ -69,11 +71,11 @@ static void float_decode(const gx_scheme *scheme, const void *const parts[GX_PAR
 
 #define UNSIGNED_ZERO_POINT 128
 
-static gx_status row_int8_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, const float *importance,
+static gx_status row_int8_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements,
                                  void *const parts[GX_PART_COUNT], void *scratch, gx_error *error)
 {
-    (void)importance;
     (void)scratch;
+    (void)error;
     const int zero_point = scheme->transposed ? UNSIGNED_ZERO_POINT : 0;
     uint8_t *values = parts[GX_PART_VALUES];
     float *scales = parts[GX_PART_SCALES];
@@ -112,7 +114,7 @@ static void row_int8_decode(const gx_scheme *scheme, const void *const parts[GX_
 
 static const struct {
     uint64_t (*part_row_nbytes)(const gx_scheme *, gx_part, uint64_t);
-    gx_status (*encode)(const gx_scheme *, const float *, uint64_t, uint64_t, const float *, void *const[GX_PART_COUNT], void *, gx_error *);
+    gx_status (*encode)(const gx_scheme *, const float *, uint64_t, uint64_t, void *const[GX_PART_COUNT], void *, gx_error *);
     void (*decode)(const gx_scheme *, const void *const[GX_PART_COUNT], uint64_t, uint64_t, float *);
 } kinds[] = {
     [GX_SCHEME_FLOAT] = {float_row_nbytes, float_encode, float_decode},
@@ -130,10 +132,12 @@ size_t gx_scheme_scratch_nbytes(const gx_scheme *scheme, uint64_t row_elements)
     return scheme->kind == GX_SCHEME_BLOCK ? gx_block_scratch_nbytes(scheme, row_elements) : 0;
 }
 
-gx_status gx_scheme_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, const float *importance,
+gx_status gx_scheme_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements,
                            void *const parts[GX_PART_COUNT], void *scratch, gx_error *error)
 {
-    return kinds[scheme->kind].encode(scheme, in, rows, row_elements, importance, parts, scratch, error);
+    if (scheme->kind != GX_SCHEME_FLOAT && !gx_kernels_get()->finite(in, rows * row_elements))
+        return not_finite(in, rows, row_elements, LARGEST_FP32, error);
+    return kinds[scheme->kind].encode(scheme, in, rows, row_elements, parts, scratch, error);
 }
 
 void gx_scheme_decode(const gx_scheme *scheme, const void *const parts[GX_PART_COUNT], uint64_t rows, uint64_t row_elements, float *out)

@@ -23,7 +23,6 @@ typedef struct gx_scheme {
     unsigned block_size; /* BLOCK: 16, 32, 64, 128 or 256 elements; a row's last block may be short */
     bool zero_points;    /* BLOCK: one integer a block; without, the middle of the range */
     bool transposed;     /* ROW_INT8: stored [columns, rows] (the writer turns it) as uint8 around 128, as integer products want it */
-    bool importance;     /* BLOCK: the search weighs errors */
 } gx_scheme;
 
 /* Bytes that each row adds to a part; 0: the scheme has no such part. */
@@ -32,9 +31,8 @@ uint64_t gx_scheme_part_row_nbytes(const gx_scheme *scheme, gx_part part, uint64
 /* Memory that gx_scheme_encode needs for rows of this length. */
 size_t gx_scheme_scratch_nbytes(const gx_scheme *scheme, uint64_t row_elements);
 
-/* in: fp32 [rows, row_elements]; parts[i] receives rows * gx_scheme_part_row_nbytes bytes. importance: [row_elements],
- * positive, or NULL. A value that is NaN, infinite or too large for fp16 is GX_ERROR_UNSUPPORTED, naming row and column. */
-gx_status gx_scheme_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, const float *importance,
+/* in: fp32 [rows, row_elements]; parts[i] receives rows * gx_scheme_part_row_nbytes bytes. A value that is NaN, infinite or too large for fp16 is GX_ERROR_UNSUPPORTED, naming row and column. */
+gx_status gx_scheme_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements,
                            void *const parts[GX_PART_COUNT], void *scratch, gx_error *error) GX_MUST_USE;
 
 /* The values that the parts mean, [rows, row_elements]. */
