@@ -138,8 +138,10 @@ static bool read_halves(yyjson_val *value, halves *out)
         *out = (halves){yyjson_get_str(left), yyjson_get_str(right), yyjson_get_len(left), yyjson_get_len(right)};
         return true;
     }
+    if (!yyjson_is_str(value))
+        return false;
     const char *text = yyjson_get_str(value), *end = text + yyjson_get_len(value);
-    const char *space = text ? memchr(text, ' ', yyjson_get_len(value)) : NULL;
+    const char *space = memchr(text, ' ', yyjson_get_len(value));
     if (!space || memchr(space + 1, ' ', (size_t)(end - space - 1)))
         return false;
     *out = (halves){text, space + 1, (size_t)(space - text), (size_t)(end - space - 1)};
