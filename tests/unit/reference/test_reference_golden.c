@@ -290,6 +290,12 @@ static bool rounded_multiplier(gx_model *model)
     return model->embedding_multiplier = rounded, found;
 }
 
+static bool usual_epsilon(gx_model *model)
+{
+    const bool found = model->rms_norm_eps > 1e-4;
+    return model->rms_norm_eps = 1e-6, found;
+}
+
 static bool drop_weight(gx_model *model, gx_role role)
 {
     gx_weight *weight = &model->layers[model->num_hidden_layers - 1].weights[role];
@@ -361,6 +367,7 @@ static const mutation mutations[] = {
     {"the other gelu", other_activation},
     {"no softcap", no_softcap},
     {"rounded multiplier", rounded_multiplier},
+    {"the usual epsilon", usual_epsilon},
     {"no query norm", no_q_norm},
     {"no key norm", no_k_norm},
     {"no post-attention norm", no_post_attention_norm},

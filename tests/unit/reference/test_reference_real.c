@@ -1,7 +1,8 @@
 /*
  * The reference on the real Gemma 3 270M against what Transformers computed: prompts with their greedy continuation, one of
  * them longer than the sliding window, and a text of 8 × 512 ids. It takes about a minute and a gigabyte, so it runs only
- * when GX_TEST_REAL_MODEL names the model: the fp32 folder, or the GGUF that it was made from.
+ * when GX_TEST_REAL_MODEL names the model: the fp32 folder, or the GGUF that it was made from. GX_TEST_REAL_GOLDEN names the
+ * golden file of another copy (bf16).
  */
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +11,6 @@
 #include "reference/reference.h"
 #include "support/golden_file.h"
 
-#define GOLDEN "tests/golden/gemma-3-270m.safetensors"
 #define MAX_PROMPTS 64
 
 typedef struct prompt {
@@ -65,7 +65,8 @@ static int set_up(void **state)
         gx_model_open(&real.model, real.checkpoint, &error) != GX_OK ||
         gx_reference_new(&real.reference, real.model, &options, &error) != GX_OK)
         fail_msg("%s", error.message);
-    real.golden = golden_open(GOLDEN);
+    const char *golden = getenv("GX_TEST_REAL_GOLDEN");
+    real.golden = golden_open(golden ? golden : "tests/golden/gemma-3-270m.safetensors");
     real.bound = 2e-4 * (double)golden_get(&real.golden, "logits.std", "F32").floats[0];
     find_prompts();
     return 0;
