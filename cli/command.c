@@ -21,6 +21,11 @@ void catch_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
+bool was_interrupted(void)
+{
+    return interrupted != 0;
+}
+
 double now_seconds(void)
 {
     struct timespec now;
@@ -61,12 +66,14 @@ bool progress_show(void *context, const gx_progress *progress)
     const double now = now_seconds(), elapsed = now - line->started;
     if (line->enabled && now - line->shown >= PROGRESS_INTERVAL && progress->total > 0) {
         const double part = (double)progress->done / (double)progress->total, rate = (double)progress->done / (elapsed > 0 ? elapsed : 1);
-        fprintf(stderr, "\r%s %3.0f %%  %.2f of %.2f GB  %.0f MB/s  %.0f s left  ", progress->phase, 100 * part, (double)progress->done / 1e9,
-                (double)progress->total / 1e9, rate / 1e6, rate > 0 ? (double)(progress->total - progress->done) / rate : 0.0);
+        fprintf(stderr, "\r%s %3.0f %%", progress->phase, 100 * part);
+        if (progress->in_bytes)
+            fprintf(stderr, "  %.2f of %.2f GB  %.0f MB/s", (double)progress->done / 1e9, (double)progress->total / 1e9, rate / 1e6);
+        fprintf(stderr, "  %.0f s left  ", rate > 0 ? (double)(progress->total - progress->done) / rate : 0.0);
         line->shown = now;
         line->visible = true;
     }
-    return !interrupted;
+    return !was_interrupted();
 }
 
 void progress_end(progress_line *line)

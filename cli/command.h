@@ -15,6 +15,8 @@ extern const command commands[]; /* ends with a NULL name */
 int command_build(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_verify(int argc, char **argv);
+int command_run(int argc, char **argv);
+int command_bench(int argc, char **argv);
 
 /* Options that every command has. */
 typedef struct common_options {
@@ -46,6 +48,7 @@ void progress_end(progress_line *line);
 
 /* Makes SIGINT and SIGTERM set a flag instead of killing. */
 void catch_signals(void);
+bool was_interrupted(void);
 
 /* Writes to stdout; for gx_text_callback. */
 bool print_text(void *context, const char *text, size_t nbytes);

@@ -7,6 +7,8 @@
 const command commands[] = {
     {"build", "a checkpoint to dynamic-shape ONNX decoders, one per precision", command_build},
     {"verify", "what was written against the fp32 reference", command_verify},
+    {"run", "text from an exported folder", command_run},
+    {"bench", "how fast an exported folder runs here", command_bench},
     {"inspect", "what is in a checkpoint, an output folder or an .onnx file", command_inspect},
     {NULL, NULL, NULL},
 };

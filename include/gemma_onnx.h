@@ -56,7 +56,8 @@ GX_API const char *gx_version(void);
  * removes what it half wrote and returns GX_ERROR_CANCELLED. */
 typedef struct gx_progress {
     const char *phase; /* "convert", "verify": static storage */
-    uint64_t done;     /* bytes or steps */
+    bool in_bytes;     /* done and total are bytes; else steps */
+    uint64_t done;
     uint64_t total;
 } gx_progress;
 typedef bool (*gx_progress_callback)(void *context, const gx_progress *progress);
@@ -131,6 +132,60 @@ GX_API void gx_verify_options_default(gx_verify_options *options);
 /* Compares each file with the fp32 reference and with itself, and writes verify.json and verify.html beside it. A missed
  * threshold is GX_ERROR_MISMATCH, after everything was measured and written. `error` may be NULL. */
 GX_API gx_status gx_verify(const gx_verify_options *options, gx_error *error);
+
+/* ---- Run ------------------------------------------------------------------------------------------------------- */
+
+typedef struct gx_run_options {
+    size_t size;             /* sizeof(gx_run_options), set by the default function */
+    const char *output_dir;  /* a folder with onnx/model….onnx and tokenizer.json; required */
+    const char *prompt;      /* UTF-8; required */
+    const char *system;      /* with chat: what comes first; NULL: nothing */
+    bool chat;               /* wrap the prompt in the model's turn format; for instruction-tuned models */
+    unsigned precision;      /* one bit; 0, the default: q4 if it is there, else q8, fp32, fp16, q4f16 */
+    unsigned max_new_tokens; /* default 128 */
+    double temperature;      /* 0, the default: always the likeliest token */
+    unsigned top_k;          /* 0, the default: no limit */
+    double top_p;            /* 1, the default: no limit */
+    uint64_t seed;
+    const char *ort_library; /* as in gx_verify_options */
+    unsigned threads;        /* 0, the default: all processors */
+    gx_text_callback text;   /* receives the new text as it comes, in whole characters; false ends it */
+    void *text_context;
+} gx_run_options;
+
+typedef struct gx_run_result {
+    size_t prompt_tokens, new_tokens;
+    double load_seconds, prompt_seconds, decode_seconds; /* prompt: until the first new token */
+} gx_run_result;
+
+GX_API void gx_run_options_default(gx_run_options *options);
+
+/* Continues the prompt until a stop token of the model or the limit. `result` and `error` may be NULL. */
+GX_API gx_status gx_run(const gx_run_options *options, gx_run_result *result, gx_error *error);
+
+/* ---- Bench ----------------------------------------------------------------------------------------------------- */
+
+typedef struct gx_bench_options {
+    size_t size;             /* sizeof(gx_bench_options), set by the default function */
+    const char *output_dir;  /* a folder with onnx/model….onnx; required */
+    unsigned precisions;     /* 0, the default: all that are there */
+    unsigned prompt_tokens;  /* of the prefill measurement; default 512 */
+    unsigned contexts[4];    /* decoding is measured after so many tokens; default 32, 1024; 0: unused */
+    unsigned decode_tokens;  /* per decoding measurement; default 32 */
+    unsigned repeats;        /* counted, after one warm-up; default 5 */
+    const char *ort_library; /* as in gx_verify_options */
+    unsigned threads;        /* 0, the default: all processors */
+    gx_format format;
+    gx_progress_callback progress; /* NULL: none */
+    void *progress_context;
+    gx_text_callback text; /* NULL: none */
+    void *text_context;
+} gx_bench_options;
+
+GX_API void gx_bench_options_default(gx_bench_options *options);
+
+/* Load time, prefill and decode tokens/s (median and spread), peak memory, file by file. `error` may be NULL. */
+GX_API gx_status gx_bench(const gx_bench_options *options, gx_error *error);
 
 /* ---- Inspect --------------------------------------------------------------------------------------------------- */
 

@@ -128,8 +128,8 @@ gx_status gx_verify_make_truth(gx_verification *v, gx_error *error)
     truth->window_ids = choose_window_ids(v);
     v->total = truth->windows * truth->window_ids * (1 + v->result_count) + truth->windows * truth->window_ids / 2 * v->result_count;
     int64_t *ids = NULL;
-    GX_TRY(gx_evaluation_ids(&ids, v->arena, v->options->output_dir, v->options->text_file, v->source.model, truth->windows,
-                             truth->window_ids, error));
+    GX_TRY(gx_evaluation_ids(&ids, v->arena, v->options->output_dir, v->options->text_file, v->source.model->vocab_size,
+                             v->source.model->bos_token_id, truth->windows, truth->window_ids, error));
     truth->ids = ids;
     if (wants_magnitudes(v)) { /* on the first window; a tapped pass is slower */
         GX_TRY(open_reference(v, true, error));

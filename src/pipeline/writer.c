@@ -182,7 +182,7 @@ static gx_status take_turn(writing *w, size_t item, const uint8_t *raw, gx_error
     gx_turn_wait(w->turn, item);
     gx_sha256_update(w->hashes[task->file], raw, task->nbytes);
     w->done += task->nbytes;
-    const gx_progress progress = {.phase = "convert", .done = w->done, .total = w->plan->source_nbytes};
+    const gx_progress progress = {.phase = "convert", .in_bytes = true, .done = w->done, .total = w->plan->source_nbytes};
     const bool go_on = !w->options->progress || w->options->progress(w->options->progress_context, &progress);
     gx_turn_done(w->turn);
     return go_on ? GX_OK : gx_fail(error, GX_ERROR_CANCELLED, "cancelled");

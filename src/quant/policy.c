@@ -34,6 +34,11 @@ const char *gx_policy_name(unsigned index)
     return table[index].name;
 }
 
+const char *gx_policy_suffix(unsigned index)
+{
+    return table[index].suffix;
+}
+
 static bool is_block_size(unsigned n)
 {
     return n == 16 || n == 32 || n == 64 || n == 128;

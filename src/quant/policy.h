@@ -24,6 +24,7 @@ typedef struct gx_policy {
 } gx_policy;
 
 const char *gx_policy_name(unsigned index); /* index < GX_POLICY_COUNT */
+const char *gx_policy_suffix(unsigned index);
 
 /* Row `index` of the table with the user's choices applied. block_size: 16, 32, 64, 128; embedding_bits: 4, 8, 16, 32 or
  * 0 for the default. They concern the 4-bit precisions alone. */

@@ -22,12 +22,13 @@ static gx_status load_document(gx_tokenizer **out, yyjson_doc *doc, const char *
 {
     gx_arena *arena = gx_arena_new();
     gx_tokenizer *tokenizer = arena ? GX_NEW(arena, gx_tokenizer) : NULL;
+    if (tokenizer)
+        tokenizer->arena = arena;
     gx_status status = tokenizer ? load_parts(tokenizer, yyjson_doc_get_root(doc), name, error) : gx_fail_memory(error);
     if (status != GX_OK) {
         gx_arena_free(arena);
         return status;
     }
-    tokenizer->arena = arena;
     *out = tokenizer;
     return GX_OK;
 }
