@@ -92,7 +92,7 @@ typedef struct gx_build_options {
     int accuracy_level;       /* of MatMulNBits: 0, 1, 4; default 4 */
     bool all_logits;          /* logits of every position instead of the last */
     bool force;               /* overwrite existing output */
-    bool dry_run;             /* print the plan to `text`, write nothing */
+    bool dry_run;             /* print the plan to `text`, write nothing; else `text` receives a summary */
     unsigned threads;         /* 0, the default: all processors */
     gx_format format;         /* of what goes to `text` */
     gx_progress_callback progress; /* NULL: none */

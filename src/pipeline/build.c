@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "onnx/model_writer.h"
+#include "pipeline/clock.h"
 #include "pipeline/companions.h"
+#include "pipeline/document.h"
 #include "pipeline/local_source.h"
 #include "pipeline/manifest.h"
 #include "pipeline/plan_text.h"
@@ -50,6 +52,8 @@ typedef struct job {
     const char *onnx_dir;
     gx_sha256_hex *hashes;
     yyjson_doc *old_manifest; /* NULL: none */
+    double begun;
+    uint64_t read_before; /* of all files */
 } job;
 
 /* Existing models and data files are kept unless --force; config, tokenizer and manifest are merged or made again. */
@@ -128,7 +132,7 @@ static gx_status stage_manifest(job *j, gx_error *error)
 static gx_status stage_models(job *j, gx_error *error)
 {
     for (unsigned t = 0; t < j->plan->target_count; t++) {
-        const gx_target *target = &j->plan->targets[t];
+        gx_target *target = &j->plan->targets[t];
         gx_buffer bytes = {0};
         gx_status status = gx_model_write(&bytes, target->graph, target->data_name, error);
         char *path = gx_path_join(j->plan->arena, j->onnx_dir, target->model_name);
@@ -136,10 +140,65 @@ static gx_status stage_models(job *j, gx_error *error)
             status = gx_fail_memory(error);
         if (status == GX_OK)
             status = gx_staging_write(j->staging, path, bytes.data, bytes.nbytes, error);
+        target->model_nbytes = bytes.nbytes;
         gx_buffer_deinit(&bytes);
         GX_TRY(status);
     }
     return GX_OK;
+}
+
+static uint64_t target_nbytes(const gx_target *target)
+{
+    uint64_t nbytes = target->model_nbytes;
+    for (unsigned i = 0; i < target->data_files; i++)
+        nbytes += target->data_nbytes[i];
+    return nbytes;
+}
+
+static void summarise_text(gx_buffer *out, const job *j, double seconds)
+{
+    for (unsigned t = 0; t < j->plan->target_count; t++)
+        gx_buffer_printf(out, "%-8s %s/%-24s %10.1f MB\n", j->plan->targets[t].policy->name, j->onnx_dir, j->plan->targets[t].model_name,
+                         (double)target_nbytes(&j->plan->targets[t]) / 1e6);
+    gx_buffer_printf(out, "read %.1f MB of source in %.2f s; peak memory %.0f MB\n", (double)j->plan->source_nbytes / 1e6, seconds,
+                     (double)gx_peak_memory_nbytes() / 1e6);
+}
+
+static gx_status summarise_json(const job *j, double seconds, gx_error *error)
+{
+    yyjson_mut_doc *doc = gx_document_new();
+    if (!doc)
+        return gx_fail_memory(error);
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
+    yyjson_mut_val *files = yyjson_mut_obj_add_arr(doc, root, "files");
+    for (unsigned t = 0; t < j->plan->target_count; t++) {
+        const gx_target *target = &j->plan->targets[t];
+        yyjson_mut_val *entry = yyjson_mut_arr_add_obj(doc, files);
+        yyjson_mut_obj_add_str(doc, entry, "precision", target->policy->name);
+        yyjson_mut_obj_add_str(doc, entry, "model", target->model_name);
+        yyjson_mut_obj_add_uint(doc, entry, "bytes", target_nbytes(target));
+    }
+    yyjson_mut_obj_add_uint(doc, root, "source_bytes", j->plan->source_nbytes);
+    yyjson_mut_obj_add_uint(doc, root, "read_bytes", gx_file_nbytes_read_total() - j->read_before);
+    yyjson_mut_obj_add_real(doc, root, "seconds", seconds);
+    yyjson_mut_obj_add_uint(doc, root, "peak_memory_bytes", gx_peak_memory_nbytes());
+    const gx_status status = gx_document_send(doc, j->options->text, j->options->text_context, error);
+    yyjson_mut_doc_free(doc);
+    return status;
+}
+
+static gx_status summarise(const job *j, gx_error *error)
+{
+    const double seconds = gx_clock_seconds() - j->begun;
+    if (j->options->format == GX_FORMAT_JSON)
+        return summarise_json(j, seconds, error);
+    gx_buffer text = {0};
+    summarise_text(&text, j, seconds);
+    gx_status status = gx_buffer_check(&text, error);
+    if (status == GX_OK)
+        status = gx_text_send(j->options->text, j->options->text_context, (const char *)text.data, text.nbytes, error);
+    gx_buffer_deinit(&text);
+    return status;
 }
 
 /* Data first, the .onnx files last: their presence means success. */
@@ -159,14 +218,15 @@ static gx_status run(job *j, gx_error *error)
     if (j->options->dry_run)
         return gx_plan_print(j->plan, j->options, error);
     GX_TRY(prepare_output(j, error));
-    return write_output(j, error);
+    GX_TRY(write_output(j, error));
+    return summarise(j, error);
 }
 
 gx_status gx_build(const gx_build_options *options, gx_error *error)
 {
     gx_error_clear(error);
     GX_TRY(check_options(options, error));
-    job j = {.options = options, .path = options->model};
+    job j = {.options = options, .path = options->model, .begun = gx_clock_seconds(), .read_before = gx_file_nbytes_read_total()};
     const gx_status status = run(&j, error);
     gx_staging_free(j.staging);
     yyjson_doc_free(j.old_manifest);

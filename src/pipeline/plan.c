@@ -10,7 +10,7 @@
 #define DATA_FILE_LIMIT UINT64_C(2000000000)
 
 /* fp32 bytes of one read's rows: a few such buffers are all that a thread needs. */
-#define TASK_FLOAT_NBYTES (UINT64_C(2) << 20)
+#define TASK_FLOAT_NBYTES (UINT64_C(4) << 20)
 
 /* ---- places ---- */
 

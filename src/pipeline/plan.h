@@ -19,6 +19,7 @@ typedef struct gx_target {
     unsigned data_files;
     uint64_t data_nbytes[GX_PLAN_MAX_DATA_FILES];
     double residual_scale;
+    uint64_t model_nbytes; /* of the .onnx file; 0 until it is written */
 } gx_target;
 
 /* Where rows of a source tensor go. */

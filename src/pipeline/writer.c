@@ -28,7 +28,7 @@ typedef struct writing {
     gx_sha256 **hashes; /* by file */
     uint64_t done;      /* source bytes, in order */
     workspace *workspaces;
-    size_t raw_nbytes, encoded_nbytes, scratch_nbytes;
+    size_t raw_nbytes, scaled_floats, encoded_nbytes, turned_nbytes, scratch_nbytes;
 } writing;
 
 /* ---- buffers ---- */
@@ -53,6 +53,10 @@ static void measure(writing *w)
         w->raw_nbytes = larger(w->raw_nbytes, task->nbytes);
         for (const gx_destination *d = task->destinations; d; d = d->next) {
             w->encoded_nbytes = larger(w->encoded_nbytes, encoded_nbytes(d->stored, task->rows));
+            if (d->stored->recipe.multiply != 1)
+                w->scaled_floats = larger(w->scaled_floats, task->rows * task->weight->columns);
+            if (d->stored->scheme.transposed)
+                w->turned_nbytes = larger(w->turned_nbytes, task->rows * task->weight->columns);
             w->scratch_nbytes = larger(w->scratch_nbytes, gx_scheme_scratch_nbytes(&d->stored->scheme, gx_recipe_columns(&d->stored->recipe)));
         }
     }
@@ -67,9 +71,9 @@ static gx_status make_workspaces(writing *w, unsigned threads, gx_error *error)
         workspace *space = &w->workspaces[i];
         space->raw = gx_alloc(w->raw_nbytes, 1);
         space->values = gx_alloc(w->plan->largest_task_floats, sizeof(float));
-        space->scaled = gx_alloc(w->plan->largest_task_floats, sizeof(float));
+        space->scaled = gx_alloc(w->scaled_floats, sizeof(float));
         space->encoded = gx_alloc(w->encoded_nbytes, 1);
-        space->turned = gx_alloc(w->encoded_nbytes, 1);
+        space->turned = gx_alloc(w->turned_nbytes, 1);
         space->scratch = gx_alloc(w->scratch_nbytes, 1);
         if (!space->raw || !space->values || !space->scaled || !space->encoded || !space->turned || !space->scratch)
             return gx_fail_memory(error);
