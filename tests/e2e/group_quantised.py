@@ -17,7 +17,7 @@ def path_of(out, precision):
 def check_blocks(problems, model, name, path, half=False):
     """`model` is Transformers with this checkpoint; its weights are replaced."""
     expected = recomputed(put_weights(model, Exported(path).matrices()), name)
-    std = float(expected["prompt.logits"].std())
+    std = float(expected["prompt.logits"].std(-1).mean())
     bound = BOUND if not half else max(2e-2, 2 * float(golden(name)["judge.fp16_error"][0]))
     decoder = Decoder(path)
     for case, difference in differences(decoder, expected, True):
