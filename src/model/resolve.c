@@ -154,17 +154,52 @@ static const gx_tensor *find_head(const binder *b)
     return NULL;
 }
 
-/* Tied: the head is the embedding, and a stored copy is ignored, as Transformers does. */
+#define COMPARE_NBYTES ((size_t)1 << 20)
+
+/* Whether two tensors hold the same bytes; stops reading at the first difference. */
+static gx_status same_content(bool *out, const gx_checkpoint *checkpoint, const gx_tensor *x, const gx_tensor *y, gx_error *error)
+{
+    *out = x->dtype == y->dtype && x->nbytes == y->nbytes;
+    uint8_t *bytes = gx_alloc(2, COMPARE_NBYTES);
+    gx_status status = bytes ? GX_OK : gx_fail_memory(error);
+    for (uint64_t at = 0; status == GX_OK && *out && at < x->nbytes; at += COMPARE_NBYTES) {
+        const size_t n = x->nbytes - at < COMPARE_NBYTES ? (size_t)(x->nbytes - at) : COMPARE_NBYTES;
+        status = gx_file_read(gx_checkpoint_file(checkpoint, x->file), x->offset + at, bytes, n, error);
+        if (status == GX_OK)
+            status = gx_file_read(gx_checkpoint_file(checkpoint, y->file), y->offset + at, bytes + COMPARE_NBYTES, n, error);
+        *out = status == GX_OK && memcmp(bytes, bytes + COMPARE_NBYTES, n) == 0;
+    }
+    gx_free(bytes);
+    return status;
+}
+
+/* Tied by the config, but a head of its own is stored: Transformers keeps one that differs, and so do we. */
+static gx_status check_stored_head(binder *b, const gx_tensor *head, gx_arena *arena, gx_error *error)
+{
+    const gx_tensor *embedding = b->model->weights[GX_ROLE_EMBEDDING].tensor;
+    bool same = true;
+    if (!embedding)
+        return GX_OK;
+    GX_TRY(same_content(&same, b->checkpoint, embedding, head, error));
+    if (same)
+        return GX_OK;
+    b->model->tie_word_embeddings = false;
+    return gx_model_note(b->model, arena, error, "'%s' differs from the embedding and is used, although tie_word_embeddings is true", head->name);
+}
+
+/* Tied: the head is the embedding, and a stored copy of it is ignored. */
 static gx_status bind_head(binder *b, gx_arena *arena, gx_error *error)
 {
     static const gx_tensor_row row = {GX_ROLE_LM_HEAD, "lm_head.weight", "output.weight", {GX_DIM_VOCAB, GX_DIM_HIDDEN}, false};
     const gx_tensor *tensor = find_head(b);
+    if (b->model->tie_word_embeddings && tensor)
+        GX_TRY(check_stored_head(b, tensor, arena, error));
     if (b->model->tie_word_embeddings) {
         b->model->weights[GX_ROLE_LM_HEAD] = b->model->weights[GX_ROLE_EMBEDDING];
         if (!tensor)
             return GX_OK;
         b->used[tensor_index(b, tensor)] = true;
-        return gx_model_note(b->model, arena, error, "'%s' is ignored: tie_word_embeddings is true, the head is the embedding", tensor->name);
+        return gx_model_note(b->model, arena, error, "'%s' is left out: it is a copy of the embedding, which is the head", tensor->name);
     }
     if (tensor)
         bind(b, &b->model->weights[GX_ROLE_LM_HEAD], tensor, &row, NULL);

@@ -35,15 +35,18 @@ gx_comparison_row gx_compare_row(const float *expected, const float *found, size
     const size_t expected_top = likeliest(expected, vocabulary), found_top = likeliest(found, vocabulary);
     const double expected_norm = log_sum_exp(expected, vocabulary, expected[expected_top]);
     const double found_norm = log_sum_exp(found, vocabulary, found[found_top]);
+    double sum = 0, squares = 0;
     for (size_t i = 0; i < vocabulary; i++) {
         const double e = expected[i], f = found[i], error = fabs(f - e);
         const double log_p = e - expected_norm;
         row.kl += (double)expf((float)log_p) * (log_p - (f - found_norm));
         row.max_error = error > row.max_error ? error : row.max_error;
         row.error_sum += error;
-        row.sum += e;
-        row.sum_squares += e * e;
+        sum += e;
+        squares += e * e;
     }
+    const double mean = sum / (double)vocabulary;
+    row.deviation = sqrt(fmax(0, squares / (double)vocabulary - mean * mean));
     row.same_top = expected_top == found_top;
     if (next >= 0 && (size_t)next < vocabulary) {
         row.expected_log_probability = (double)expected[next] - expected_norm;
@@ -79,15 +82,14 @@ gx_status gx_compare_rows(gx_comparison_row *rows, const float *expected, const 
 gx_comparison gx_comparison_summarise(const gx_comparison_row *rows, size_t count, size_t vocabulary, const int64_t *next)
 {
     gx_comparison result = {.positions = count, .finite = true};
-    double kl = 0, errors = 0, sum = 0, squares = 0, expected_log = 0, found_log = 0;
+    double kl = 0, errors = 0, deviations = 0, expected_log = 0, found_log = 0;
     size_t same = 0;
     for (size_t i = 0; i < count; i++) {
         kl += rows[i].kl;
         result.max_kl = fmax(result.max_kl, rows[i].kl);
         result.max_error = fmax(result.max_error, rows[i].max_error);
         errors += rows[i].error_sum;
-        sum += rows[i].sum;
-        squares += rows[i].sum_squares;
+        deviations += rows[i].deviation;
         same += rows[i].same_top;
         result.finite = result.finite && rows[i].finite;
         if (next && next[i] >= 0) {
@@ -98,10 +100,9 @@ gx_comparison gx_comparison_summarise(const gx_comparison_row *rows, size_t coun
     }
     if (count == 0)
         return result;
-    const double values = (double)count * (double)vocabulary, mean = sum / values;
     result.mean_kl = kl / (double)count;
-    result.mean_error = errors / values;
-    result.standard_deviation = sqrt(fmax(0, squares / values - mean * mean));
+    result.mean_error = errors / ((double)count * (double)vocabulary);
+    result.standard_deviation = deviations / (double)count;
     result.same_top = (double)same / (double)count;
     if (result.predicted) {
         result.expected_perplexity = exp(-expected_log / (double)result.predicted);

@@ -9,7 +9,7 @@ typedef struct gx_comparison_row {
     double kl;             /* nats: sum over ids of p (log p - log q), p from `expected` */
     double max_error;      /* largest |found - expected| */
     double error_sum;      /* of |found - expected| */
-    double sum, sum_squares; /* of `expected`, for its standard deviation */
+    double deviation;      /* standard deviation of `expected` */
     bool same_top;         /* the same likeliest id; the lowest of equals */
     double expected_log_probability; /* of `next`; 0 when next is negative */
     double found_log_probability;
@@ -27,7 +27,7 @@ typedef struct gx_comparison {
     size_t positions, predicted; /* predicted: those with a next id */
     double mean_kl, max_kl;
     double max_error, mean_error; /* in logits */
-    double standard_deviation;    /* of the expected logits */
+    double standard_deviation;    /* of the expected logits within a position, on average: positions differ in their mean, which changes nothing */
     double same_top;              /* share of positions, 0 … 1 */
     double expected_perplexity, found_perplexity;
     bool finite;
