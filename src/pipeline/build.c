@@ -103,6 +103,16 @@ static gx_status read_old_manifest(job *j, gx_error *error)
     return gx_path_exists(path) ? gx_json_read(&j->old_manifest, path, MANIFEST_LIMIT, error) : GX_OK;
 }
 
+/* One folder, one model: what is there already must come from the same source. By sizes before the work, by hashes after. */
+static gx_status check_origin(const job *j, const gx_sha256_hex *hashes, gx_error *error)
+{
+    yyjson_val *old = yyjson_doc_get_root(j->old_manifest);
+    if (!old || j->options->force || gx_manifest_is_same_origin(old, j->plan, hashes))
+        return GX_OK;
+    return gx_fail(error, GX_ERROR_ARGUMENT, "%s holds files of another model, or of another version of this program; use --force to overwrite them",
+                   j->options->output_dir);
+}
+
 static gx_status prepare_output(job *j, gx_error *error)
 {
     j->staging = gx_staging_new();
@@ -111,9 +121,10 @@ static gx_status prepare_output(job *j, gx_error *error)
     if (!j->staging || !j->hashes || !j->onnx_dir)
         return gx_fail_memory(error);
     GX_TRY(check_output(j, error));
+    GX_TRY(read_old_manifest(j, error));
+    GX_TRY(check_origin(j, NULL, error));
     GX_TRY(gx_folder_create(j->onnx_dir, error));
-    GX_TRY(check_disk(j, error));
-    return read_old_manifest(j, error);
+    return check_disk(j, error);
 }
 
 static gx_status stage_manifest(job *j, gx_error *error)
@@ -205,6 +216,7 @@ static gx_status summarise(const job *j, gx_error *error)
 static gx_status write_output(job *j, gx_error *error)
 {
     GX_TRY(gx_write_data(j->staging, j->hashes, j->plan, j->onnx_dir, j->options, error));
+    GX_TRY(check_origin(j, j->hashes, error));
     GX_TRY(gx_companions_stage(j->staging, j->plan, j->options->output_dir, error));
     GX_TRY(stage_manifest(j, error));
     GX_TRY(gx_local_source_stage(j->staging, j->plan->arena, j->options->output_dir, j->path, error));

@@ -59,19 +59,24 @@ static gx_status add_target(yyjson_mut_doc *doc, yyjson_mut_val *precisions, con
     return GX_OK;
 }
 
-/* Whether `old` speaks of the same source files and version. */
-static bool same_origin(yyjson_val *old, const gx_plan *plan, const gx_sha256_hex *hashes)
+static bool is_same_file(yyjson_val *old, const gx_file *file, const char *hash)
+{
+    const char *old_hash = yyjson_get_str(yyjson_obj_get(old, "sha256"));
+    if (hash)
+        return old_hash && strcmp(old_hash, hash) == 0;
+    return yyjson_get_uint(yyjson_obj_get(old, "bytes")) == gx_file_nbytes(file);
+}
+
+bool gx_manifest_is_same_origin(yyjson_val *old, const gx_plan *plan, const gx_sha256_hex *hashes)
 {
     const char *version = yyjson_get_str(yyjson_obj_get(old, "version"));
     yyjson_val *files = yyjson_obj_get(yyjson_obj_get(old, "source"), "files");
     const size_t count = gx_checkpoint_file_count(plan->model->checkpoint);
     if (!version || strcmp(version, gx_version()) != 0 || yyjson_arr_size(files) != count)
         return false;
-    for (size_t i = 0; i < count; i++) {
-        const char *hash = yyjson_get_str(yyjson_obj_get(yyjson_arr_get(files, i), "sha256"));
-        if (!hash || strcmp(hash, hashes[i]) != 0)
+    for (size_t i = 0; i < count; i++)
+        if (!is_same_file(yyjson_arr_get(files, i), gx_checkpoint_file(plan->model->checkpoint, i), hashes ? hashes[i] : NULL))
             return false;
-    }
     return true;
 }
 
@@ -103,7 +108,7 @@ gx_status gx_manifest_make(char **out, size_t *nbytes, const gx_plan *plan, cons
     gx_status status = GX_OK;
     for (unsigned t = 0; status == GX_OK && t < plan->target_count; t++)
         status = add_target(doc, precisions, plan, &plan->targets[t], options, error);
-    if (status == GX_OK && old && same_origin(old, plan, hashes))
+    if (status == GX_OK && gx_manifest_is_same_origin(old, plan, hashes))
         keep_old(doc, precisions, old);
     if (status == GX_OK)
         status = gx_json_write(out, nbytes, doc, error);

@@ -8,6 +8,9 @@
 
 #define GX_MANIFEST_NAME "gemma-onnx.json"
 
+/* Whether `old` (NULL: no) speaks of the same source files and of this version. hashes NULL: judged by the files' sizes. */
+bool gx_manifest_is_same_origin(yyjson_val *old, const gx_plan *plan, const gx_sha256_hex *hashes);
+
 /* JSON text for a build; the caller frees with gx_free. Precisions of an `old` manifest (NULL: none) that this plan does
  * not write again are kept when it was made from the same source by the same version; otherwise they are dropped. */
 gx_status gx_manifest_make(char **out, size_t *nbytes, const gx_plan *plan, const gx_sha256_hex *hashes, const gx_build_options *options,
