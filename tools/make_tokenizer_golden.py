@@ -20,7 +20,8 @@ from transformers.tokenization_utils_base import generate_merges
 
 ROOT = Path(__file__).resolve().parent.parent
 NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = range(1, 7)
-SPECIAL = {"<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<|im_end|>"}
+SPECIAL = {"<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<|im_end|>",
+           "ith."}
 STEPS = {
     "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
     "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False},
@@ -59,7 +60,7 @@ def learn(text, count):
 def small_source():
     text = (ROOT / "tests/data/eval.txt").read_text()[:8000] + " naïve café Zürich привет мир 你好 世界 " * 3
     rows = [("<pad>", CONTROL), ("<eos>", CONTROL), ("<bos>", CONTROL), ("<unk>", UNKNOWN), ("<mask>", CONTROL), ("<unused0>", CONTROL),
-            ("<unused1>", CONTROL), ("<start_of_turn>", CONTROL), ("<end_of_turn>", CONTROL), ("<|im_end|>", CONTROL)]
+            ("<unused1>", CONTROL), ("<start_of_turn>", CONTROL), ("<end_of_turn>", CONTROL), ("<|im_end|>", CONTROL), ("ith.", CONTROL)]
     rows += [("\n" * n, USER) for n in range(1, 5)] + [(" " * n, USER) for n in range(2, 6)]
     rows += [(tag, USER) for tag in ("<b>", "</b>", "<h1>", "<start_of_image>", "<end_of_image>")]
     rows += [(f"<0x{byte:02X}>", BYTE) for byte in range(256)]
@@ -68,8 +69,12 @@ def small_source():
     rows += [(piece, NORMAL) for piece in [*learnt, *sorted({c for c in text if c != " "} | {"▁"})] if piece not in known]
     rows.append(("[PAD600]", UNUSED))
     special = (CONTROL, UNKNOWN, USER, UNUSED)
-    scores = [-1000.0 if kind in special else 0.0 if kind == BYTE else -float(n // 2) for n, (_, kind) in enumerate(rows)]  # every score twice
-    return {"tokens": [t for t, _ in rows], "scores": scores, "types": [k for _, k in rows], "bos": 2, "eos": 1, "unknown": 3, "padding": 0}
+    scores = []
+    for n, (_, kind) in enumerate(rows):
+        learnt_score = -float(n // 2)  # every score twice
+        scores.append(-1000.0 if kind in special else 0.0 if kind == BYTE else learnt_score)
+    return {"tokens": [t for t, _ in rows], "scores": scores, "types": [k for _, k in rows], "bos": 2, "eos": 1, "unknown": 3,
+            "padding": 0}
 
 
 def added(token_id, content, special, **more):
@@ -103,38 +108,53 @@ def small(source):
 def quirks(fuse):
     """Few byte tokens, unknown characters, added tokens of every kind, merges in the old spelling, ranks that compete."""
     pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>", *(f"<0x{b:02X}>" for b in (*range(32), 0xC3, 0xA9, 0xE2)), "▁",
-              *"abcdehlmorsuNYwkt", "\n", "ab", "bc", "abc", "▁a", "▁ab", "aa", "aaa", "aaaa", "he", "ll", "hell", "hello", "lo", "or", "us", "er"]
+              *"abcdehlmorsuNYwkt", "\n", "ab", "bc", "abc", "▁a", "▁ab", "aa", "aaa", "aaaa", "he", "ll", "hell", "hello", "lo", "or",
+              "us", "er"]
     vocab = {piece: n for n, piece in enumerate(pieces)}
-    merges = ["a b", "b c", "ab c", "a bc", "▁ a", "▁ ab", "▁a b", "a a", "aaa a", "aa a", "a aa", "aa aa", "l l", "h e", "he ll", "l o", "hell o",
+    merges = ["a b", "b c", "ab c", "a bc", "▁ a", "▁ ab", "▁a b", "a a", "aaa a", "aa a", "a aa", "aa aa", "l l", "h e", "he ll", "l o",
+              "hell o",
               "o r", "u s", "e r"]
     n = len(pieces)
     rows = [added(i, pieces[i], True) for i in range(6)]
-    rows += [added(n, "New York", False, normalized=True), added(n + 1, "<l>", False, lstrip=True), added(n + 2, "<r>", True, rstrip=True),
-             added(n + 3, "<lr>", False, lstrip=True, rstrip=True), added(n + 4, "§", False), added(n + 5, "<nl>", False, lstrip=True, normalized=True),
-             added(n + 6, "New", False), added(n + 7, "\nx", False), added(n + 8, "<l><l>", False)]
-    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": rows, "normalizer": {"type": "Sequence", "normalizers": [STEPS["normalizer"]]},
-            "pre_tokenizer": None, "post_processor": template([("<bos>", 2), ("<|turn>", 4)], [("<eos>", 1)]), "decoder": STEPS["decoder"],
+    rows += [added(n, "New York", False, normalized=True), added(n + 1, "<l>", False, lstrip=True),
+             added(n + 2, "<r>", True, rstrip=True), added(n + 3, "<lr>", False, lstrip=True, rstrip=True), added(n + 4, "§", False),
+             added(n + 5, "<nl>", False, lstrip=True, normalized=True), added(n + 6, "Old", False), added(n + 7, "\nx", False),
+             added(n + 8, "<l><l>", False), added(n + 9, "<Old>", True), added(n + 10, "¶", True)]
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": rows,
+            "normalizer": {"type": "Sequence", "normalizers": [STEPS["normalizer"]]}, "pre_tokenizer": None, "post_processor": template([("<bos>", 2), ("<|turn>", 4)], [("<eos>", 1)]),
+            "decoder": STEPS["decoder"],
             "model": MODEL | {"fuse_unk": fuse, "vocab": vocab, "merges": merges}}
 
 
 # ---- what the judges say
 
 TEXTS = [
-    "", "a", "The quick brown fox.", "  two  three   four    five     six      ", " " * 23, "\n" * 11, "a\n\n\nb\n\n\n\n\nc", "\t\tx\t \ty", "x\r\ny\rz",
-    "naïve café, Zürich, привет мир 你好，世界!", "😀👩🏽‍💻🇩🇪 \u00a0\u3000\u2003|\u200b", "▁▁▁ ▁ ▁a", "\0a\0\0b\x01\x1f\x7f", "<b>bold</b> <h1><h2></h1>",
-    "<start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n", "<bos><bos><eos>x<unk><pad>", "<unused0><unused1><unused2><unused", "<0x41><0x0A>",
+    "", "a", "The quick brown fox.", "  two  three   four    five     six      ", " " * 23, "\n" * 11, "a\n\n\nb\n\n\n\n\nc",
+    "\t\tx\t \ty", "x\r\ny\rz",
+    "naïve café, Zürich, привет мир 你好，世界!", "😀👩🏽‍💻🇩🇪 \u00a0\u3000\u2003|\u200b", "▁▁▁ ▁ ▁a", "\0a\0\0b\x01\x1f\x7f",
+    "<b>bold</b> <h1><h2></h1>",
+    "<start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n", "<bos><bos><eos>x<unk><pad>", "<unused0><unused1><unused2><unused",
+    "<0x41><0x0A>",
     "<mask> [PAD600] <|im_end|>", "the theory thethethe of offof the", "1234567 3.14159", "int main(void)\n{\n    return 0;\n}\n",
 ]
 QUIRK_TEXTS = [
-    "", "abc", "aabcabc abab", "hello hello hellohello", "aaaaaaa", "aaaaaaaaaaaa aaaaaa", " abc ab a", "xyz", "axyzb x y", "éaéé", "€", "x€y", "é€é", "€é€",
-    "New York", "New Yorks NewYork New  York", "in New York.", "a <l> b", "a  \n<l>  b", "a <r> b <r>\n\u3000b", "a <lr> b\t<lr>\tb", "<l><l><l>", "<l> <l>  <l>",
-    "<r> <l>", "<r> <r> a", "<r> \nx", "a§b §", "a <nl> b", "\u00a0<nl>\u00a0", "\u00a0<l>\u00a0<r>\u00a0<lr>\u00a0", "a\x1c<l>", "<bos>a<eos>", "<unk>", "\x01\x02a\x1f",
+    "", "abc", "aabcabc abab", "hello hello hellohello", "aaaaaaa", "aaaaaaaaaaaa aaaaaa", " abc ab a", "xyz", "axyzb x y", "éaéé", "€",
+    "x€y", "é€é", "€é€",
+    "New York", "New Yorks NewYork New  York", "in New York.", "Old <Old> <Old>Old", "a¶b ¶¶", "a <l> b", "a  \n<l>  b",
+    "a <r> b <r>\n\u3000b", "a <lr> b\t<lr>\tb", "<l><l><l>", "<l> <l>  <l>",
+    "<r> <l>", "<r> <r> a", "<r> \nx", "a§b §", "a <nl> b", "\u00a0<nl>\u00a0", "\u00a0<l>\u00a0<r>\u00a0<lr>\u00a0", "a\x1c<l>",
+    "<bos>a<eos>", "<unk>", "\x01\x02a\x1f",
     "<lr>", " <lr> ", "  ",
 ]
-BYTES = ["ff", "80", "c3", "c328", "e282", "e28261", "f09f98", "f09f9861", "eda080", "f5808080", "c0af", "61ff62fe", "e282ac80", "f4908080", "00ff00"]
+BYTES = ["ff", "80", "c3", "c328", "e282", "e28261", "f09f98", "f09f9861", "eda080", "f5808080", "c0af", "61ff62fe", "e282ac80",
+         "f4908080", "00ff00"]
 CHATS = [
-    [["user", "Hi"]], [["user", "  Hi \n"], ["assistant", "\tYes?\u00a0"], ["user", "\x1f ok\u3000 "]], [["system", " Be brief.\n"], ["user", " Hi"]],
-    [["system", "\n\nBe brief."], ["user", "Hi"], ["assistant", "Yes"], ["user", "你好 <b>x</b>"]], [["user", ""]], [["system", ""], ["user", "a  b"]],
+    [["user", "Hi"]],
+    [["user", "  Hi \n"], ["assistant", "\tYes?\u00a0"], ["user", "\x1f ok\u3000 "]],
+    [["system", " Be brief.\n"], ["user", " Hi"]],
+    [["system", "\n\nBe brief."], ["user", "Hi"], ["assistant", "Yes"], ["user", "你好 <b>x</b>"]],
+    [["user", ""]],
+    [["system", ""], ["user", "a  b"]],
 ]
 
 
@@ -189,7 +209,8 @@ def make(folder):
     source = small_source()
     files = {"small_source.json": source, "small.json": small(source), "quirks.json": quirks(True), "quirks_apart.json": quirks(False)}
     alphabet = ["th", "e", "the ", " ", "\n", "é", "你", "世界", "😀", "<b>", "<eos>", "<unused0>", "\t", "▁", "1", ".", "\0", "мир"]
-    quirk_alphabet = ["a", "b", "c", " ", "é", "€", "x", "hello", "<l>", "<r>", "<lr>", "<nl>", "New", " York", "§", "\n", "<bos>"]
+    quirk_alphabet = ["a", "b", "c", " ", "é", "€", "x", "hello", "<l>", "<r>", "<lr>", "<nl>", "Old", "New York", "§", "¶", "<Old>",
+                      "\n", "<bos>"]
     cases = {}
     for name in ("small", "quirks", "quirks_apart"):
         judge = Tokenizer.from_str(json.dumps(files[f"{name}.json"]))

@@ -66,10 +66,8 @@ static const gx_added_token *match_at(const gx_added_scan *scan, size_t at, size
 static void take(gx_added_scan *scan, const gx_added_token *token, size_t start, size_t end, size_t *plain_start, size_t *plain_end)
 {
     scan->position = end;
-    if (token->strip_left) {
+    if (token->strip_left)
         start -= gx_utf8_trailing_space(scan->text, start, GX_SPACE_UNICODE);
-        start = start > scan->covered ? start : scan->covered;
-    }
     if (token->strip_right)
         end += gx_utf8_leading_space(scan->text + end, scan->nbytes - end, GX_SPACE_UNICODE);
     *plain_start = scan->covered;

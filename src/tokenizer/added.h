@@ -8,8 +8,8 @@ typedef struct gx_added_token {
     const char *content;
     size_t nbytes;
     uint32_t id;
-    bool special;    /* a control token: may be left out of decoded text, may be taken as text */
-    bool normalized; /* matched in normalised text */
+    bool special;                 /* a control token: may be left out of decoded text, may be taken as text */
+    bool normalized;              /* matched in normalised text */
     bool strip_left, strip_right; /* takes the white space beside it */
 } gx_added_token;
 

@@ -12,9 +12,9 @@ static const struct format {
     const char *mark; /* a token that only this generation has */
     system_place system;
 } formats[] = {
-    {"<|turn>", "<turn|>", "<|turn>", SYSTEM_TURN},                                             /* Gemma 4 */
-    {"<start_of_turn>", "<end_of_turn>", "<start_of_image>", SYSTEM_IN_FIRST_USER_TURN},        /* Gemma 3, 3n */
-    {"<start_of_turn>", "<end_of_turn>", "<start_of_turn>", SYSTEM_REFUSED},                    /* Gemma 1, 2 */
+    {"<|turn>", "<turn|>", "<|turn>", SYSTEM_TURN},                                      /* Gemma 4 */
+    {"<start_of_turn>", "<end_of_turn>", "<start_of_image>", SYSTEM_IN_FIRST_USER_TURN}, /* Gemma 3, 3n */
+    {"<start_of_turn>", "<end_of_turn>", "<start_of_turn>", SYSTEM_REFUSED},             /* Gemma 1, 2 */
 };
 
 static const char *const role_names[] = {[GX_CHAT_SYSTEM] = "system", [GX_CHAT_USER] = "user", [GX_CHAT_ASSISTANT] = "model"};
@@ -37,7 +37,8 @@ static gx_status find_format(prompt *p, gx_error *error)
             gx_tokenizer_token_id(p->tokenizer, formats[i].mark, &mark))
             return GX_OK;
     }
-    return gx_fail(error, GX_ERROR_UNSUPPORTED, "the tokenizer has no turn tokens: this is a base model, which continues text and does not chat");
+    return gx_fail(error, GX_ERROR_UNSUPPORTED,
+                   "the tokenizer has no turn tokens: this is a base model, which continues text and does not chat");
 }
 
 static gx_status append_text(prompt *p, const char *text, gx_error *error)
@@ -77,14 +78,15 @@ static gx_status check_roles(const prompt *p, const gx_chat_message *messages, s
 {
     const size_t first = count > 0 && messages[0].role == GX_CHAT_SYSTEM;
     if (first && p->format->system == SYSTEM_REFUSED)
-        return gx_fail(error, GX_ERROR_UNSUPPORTED, "this model's chat format knows no system message; put it into the user's first message");
+        return gx_fail(error, GX_ERROR_UNSUPPORTED,
+                       "this model's chat format knows no system message; put it into the user's first message");
     if (first == count)
         return gx_fail(error, GX_ERROR_ARGUMENT, "the conversation has no user message");
     for (size_t i = first; i < count; i++) {
         const gx_chat_role expected = (i - first) % 2 == 0 ? GX_CHAT_USER : GX_CHAT_ASSISTANT;
         if (messages[i].role != expected)
-            return gx_fail(error, GX_ERROR_ARGUMENT, "message %zu of the conversation is the %s's, expected the %s's: the two take turns", i + 1,
-                           role_names[messages[i].role], role_names[expected]);
+            return gx_fail(error, GX_ERROR_ARGUMENT, "message %zu of the conversation is the %s's, expected the %s's: the two take turns",
+                           i + 1, role_names[messages[i].role], role_names[expected]);
     }
     return GX_OK;
 }

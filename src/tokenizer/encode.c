@@ -119,10 +119,7 @@ gx_status gx_tokenizer_encode(const gx_tokenizer *tokenizer, const char *text, s
     if (nbytes > LONGEST_TEXT)
         return gx_fail(error, GX_ERROR_ARGUMENT, "a text of %zu bytes, expected at most %zu", nbytes, LONGEST_TEXT);
     const size_t count = ids->count;
-    encoding e = {.tokenizer = tokenizer,
-                  .special_as_text = flags & GX_ENCODE_SPECIAL_AS_TEXT,
-                  .bpe = gx_bpe_new(tokenizer),
-                  .ids = ids};
+    encoding e = {.tokenizer = tokenizer, .special_as_text = flags & GX_ENCODE_SPECIAL_AS_TEXT, .bpe = gx_bpe_new(tokenizer), .ids = ids};
     gx_status status = e.bpe ? encode_with_template(&e, text, nbytes, flags & GX_ENCODE_WITH_TEMPLATE, error) : gx_fail_memory(error);
     if (status != GX_OK)
         ids->count = count;

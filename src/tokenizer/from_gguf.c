@@ -142,10 +142,11 @@ static gx_status write_model(writing *w, gx_error *error)
 
 static const char steps_before[] =
     "  \"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"\xE2\x96\x81\"},\n"
-    "  \"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"String\": \" \"}, \"behavior\": \"MergedWithPrevious\", \"invert\": false},\n";
-static const char steps_after[] =
-    "  \"decoder\": {\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Replace\", \"pattern\": {\"String\": \"\xE2\x96\x81\"}, \"content\": \" \"}, "
-    "{\"type\": \"ByteFallback\"}, {\"type\": \"Fuse\"}]},\n";
+    "  \"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"String\": \" \"}, \"behavior\": \"MergedWithPrevious\", \"invert\": "
+    "false},\n";
+static const char steps_after[] = "  \"decoder\": {\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Replace\", \"pattern\": "
+                                  "{\"String\": \"\xE2\x96\x81\"}, \"content\": \" \"}, "
+                                  "{\"type\": \"ByteFallback\"}, {\"type\": \"Fuse\"}]},\n";
 
 static gx_status write_all(writing *w, gx_error *error)
 {

@@ -23,25 +23,27 @@ static gx_status check_token(const gx_gguf_tokenizer *source, size_t id, gx_erro
 {
     const gx_gguf_piece *piece = &source->pieces[id];
     if (piece->nbytes == 0 || piece->nbytes > LONGEST_PIECE)
-        return gx_fail(error, GX_ERROR_FORMAT, "%s: 'tokenizer.ggml.tokens': token %zu is %zu bytes long, expected 1 to %u", source->name, id,
-                       piece->nbytes, LONGEST_PIECE);
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: 'tokenizer.ggml.tokens': token %zu is %zu bytes long, expected 1 to %u", source->name,
+                       id, piece->nbytes, LONGEST_PIECE);
     if (!gx_utf8_is_valid(piece->bytes, piece->nbytes))
         return gx_fail(error, GX_ERROR_FORMAT, "%s: 'tokenizer.ggml.tokens': token %zu is not valid UTF-8", source->name, id);
     if (source->types[id] < GX_GGUF_NORMAL || source->types[id] > GX_GGUF_BYTE)
-        return gx_fail(error, GX_ERROR_FORMAT, "%s: 'tokenizer.ggml.token_type': token %zu has type %lld, expected 1 to 6", source->name, id,
-                       (long long)source->types[id]);
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: 'tokenizer.ggml.token_type': token %zu has type %lld, expected 1 to 6", source->name,
+                       id, (long long)source->types[id]);
     if (!isfinite(source->scores[id]))
-        return gx_fail(error, GX_ERROR_FORMAT, "%s: 'tokenizer.ggml.scores': the score of token %zu is not a finite number", source->name, id);
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: 'tokenizer.ggml.scores': the score of token %zu is not a finite number", source->name,
+                       id);
     return GX_OK;
 }
 
 gx_status gx_gguf_tokenizer_check(const gx_gguf_tokenizer *source, gx_error *error)
 {
     if (!source->kind || strcmp(source->kind, "llama") != 0)
-        return gx_fail(error, GX_ERROR_UNSUPPORTED,
-                       "%s: 'tokenizer.ggml.model' is '%s', expected 'llama' (SentencePiece); use a Hugging Face folder of this model, which "
-                       "has a tokenizer.json",
-                       source->name, source->kind ? source->kind : "missing");
+        return gx_fail(
+            error, GX_ERROR_UNSUPPORTED,
+            "%s: 'tokenizer.ggml.model' is '%s', expected 'llama' (SentencePiece); use a Hugging Face folder of this model, which "
+            "has a tokenizer.json",
+            source->name, source->kind ? source->kind : "missing");
     if (!source->pieces || !source->scores || !source->types || source->count == 0 || source->count > GX_MAX_TOKENS)
         return gx_fail(error, GX_ERROR_FORMAT,
                        "%s: 'tokenizer.ggml.tokens', 'scores' and 'token_type' must be arrays of the same length, 1 to %u", source->name,
@@ -123,7 +125,7 @@ static const struct {
     const char *name;
     bool special;
 } named[] = {
-    {"<start_of_turn>", true},   {"<end_of_turn>", true},    {"<start_of_image>", true}, {"<end_of_image>", true},
+    {"<start_of_turn>", true},    {"<end_of_turn>", true},    {"<start_of_image>", true}, {"<end_of_image>", true},
     {"<image_soft_token>", true}, {"<start_of_audio>", true}, {"<end_of_audio>", true},   {"<audio_soft_token>", true},
     {"<unused*", false},          {"<mask>", false},          {"<2mass>", false},         {"[@BOS@]", false},
 };

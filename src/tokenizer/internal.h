@@ -36,7 +36,7 @@ struct gx_tokenizer {
 };
 
 /* Appends the ids of a text without added tokens, spaces already replaced, valid UTF-8. */
-typedef struct gx_bpe gx_bpe; /* scratch of one encode call */
+typedef struct gx_bpe gx_bpe;                      /* scratch of one encode call */
 gx_bpe *gx_bpe_new(const gx_tokenizer *tokenizer); /* NULL when memory is out */
 void gx_bpe_free(gx_bpe *bpe);
 gx_status gx_bpe_encode(gx_bpe *bpe, const char *text, size_t nbytes, gx_token_ids *ids, gx_error *error) GX_MUST_USE;

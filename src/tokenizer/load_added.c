@@ -5,11 +5,10 @@
 
 static gx_status read_added(gx_tokenizer *tokenizer, yyjson_val *value, gx_added_token *out, const char *name, gx_error *error)
 {
-    gx_added_token token = {.id = (uint32_t)yyjson_get_uint(yyjson_obj_get(value, "id")), .normalized = true};
+    gx_added_token token = {.id = (uint32_t)yyjson_get_uint(yyjson_obj_get(value, "id"))};
     const gx_piece piece = gx_vocabulary_piece(&tokenizer->vocabulary, token.id); /* the vocabulary holds every added token */
     bool single_word = false;
     GX_TRY(gx_json_get_bool(value, name, "special", &token.special, error));
-    token.normalized = !token.special; /* where the file does not say */
     GX_TRY(gx_json_get_bool(value, name, "normalized", &token.normalized, error));
     GX_TRY(gx_json_get_bool(value, name, "lstrip", &token.strip_left, error));
     GX_TRY(gx_json_get_bool(value, name, "rstrip", &token.strip_right, error));

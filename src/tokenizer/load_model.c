@@ -21,8 +21,8 @@ static gx_status check_switches(yyjson_val *model, const char *name, gx_error *e
         return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: the model is of type '%s', expected 'BPE'", name, type);
     for (size_t i = 0; i < sizeof switched_off / sizeof *switched_off; i++)
         if (!is_off(yyjson_obj_get(model, switched_off[i])))
-            return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: 'model' sets '%s', which no Gemma does and this version does not carry out", name,
-                           switched_off[i]);
+            return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: 'model' sets '%s', which no Gemma does and this version does not carry out",
+                           name, switched_off[i]);
     return GX_OK;
 }
 
@@ -42,10 +42,8 @@ static gx_status count_ids(yyjson_val *vocab, yyjson_val *added, const char *nam
 {
     size_t index, total;
     yyjson_val *key, *value;
-    yyjson_obj_foreach(vocab, index, total, key, value)
-        GX_TRY(read_id(value, name, count, error));
-    yyjson_arr_foreach(added, index, total, value)
-        GX_TRY(read_id(yyjson_obj_get(value, "id"), name, count, error));
+    yyjson_obj_foreach(vocab, index, total, key, value) GX_TRY(read_id(value, name, count, error));
+    yyjson_arr_foreach(added, index, total, value) GX_TRY(read_id(yyjson_obj_get(value, "id"), name, count, error));
     return GX_OK;
 }
 
@@ -164,9 +162,9 @@ static gx_status read_merge(const gx_vocabulary *vocabulary, yyjson_val *value, 
                       .rank = (uint32_t)rank,
                       .id = gx_vocabulary_find(vocabulary, (const char *)joined->data, joined->nbytes)};
     if (out->left == GX_NO_TOKEN || out->right == GX_NO_TOKEN || out->id == GX_NO_TOKEN)
-        return gx_fail(error, GX_ERROR_FORMAT, "%s: merge %zu, '%.*s' and '%.*s': one of the two or what they make is not in the vocabulary",
-                       name, rank, (int)(h.left_nbytes < 100 ? h.left_nbytes : 100), h.left,
-                       (int)(h.right_nbytes < 100 ? h.right_nbytes : 100), h.right);
+        return gx_fail(
+            error, GX_ERROR_FORMAT, "%s: merge %zu, '%.*s' and '%.*s': one of the two or what they make is not in the vocabulary", name,
+            rank, (int)(h.left_nbytes < 100 ? h.left_nbytes : 100), h.left, (int)(h.right_nbytes < 100 ? h.right_nbytes : 100), h.right);
     return GX_OK;
 }
 

@@ -83,8 +83,9 @@ static gx_status read_special(const template_reader *r, yyjson_val *special, gx_
     const char *token = yyjson_get_str(yyjson_obj_get(special, "id"));
     yyjson_val *ids = yyjson_obj_get(yyjson_obj_get(r->special_tokens, token ? token : ""), "ids");
     if (!yyjson_is_arr(ids))
-        return gx_fail(error, GX_ERROR_FORMAT, "%s: 'post_processor' names the special token '%s', whose ids 'special_tokens' does not give",
-                       r->name, token ? token : "?");
+        return gx_fail(error, GX_ERROR_FORMAT,
+                       "%s: 'post_processor' names the special token '%s', whose ids 'special_tokens' does not give", r->name,
+                       token ? token : "?");
     size_t index, total;
     yyjson_val *id;
     yyjson_arr_foreach(ids, index, total, id)
@@ -92,7 +93,8 @@ static gx_status read_special(const template_reader *r, yyjson_val *special, gx_
         if (!yyjson_is_uint(id) || yyjson_get_uint(id) >= r->tokenizer->vocabulary.count)
             return gx_fail(error, GX_ERROR_FORMAT, "%s: 'post_processor': '%s' has an id that is no token's", r->name, token);
         if (side->count == GX_TEMPLATE_IDS)
-            return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: 'post_processor' adds more than %u tokens on one side", r->name, GX_TEMPLATE_IDS);
+            return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: 'post_processor' adds more than %u tokens on one side", r->name,
+                           GX_TEMPLATE_IDS);
         side->ids[side->count++] = (uint32_t)yyjson_get_uint(id);
     }
     return GX_OK;
@@ -111,8 +113,8 @@ static gx_status read_items(const template_reader *r, yyjson_val *items, gx_temp
         else if (sequence && !text_seen && is_string(yyjson_obj_get(sequence, "id"), "A"))
             text_seen = true;
         else
-            return gx_fail(error, GX_ERROR_FORMAT, "%s: 'post_processor': item %zu of 'single' is neither a special token nor the text", r->name,
-                           index);
+            return gx_fail(error, GX_ERROR_FORMAT, "%s: 'post_processor': item %zu of 'single' is neither a special token nor the text",
+                           r->name, index);
     }
     if (!text_seen)
         return gx_fail(error, GX_ERROR_FORMAT, "%s: 'post_processor': 'single' leaves out the text", r->name);

@@ -92,8 +92,8 @@ static gx_status each_score(const scored *order, const gx_vocabulary *vocabulary
     return GX_OK;
 }
 
-gx_status gx_scored_merges_each(const gx_vocabulary *vocabulary, const gx_gguf_tokenizer *source, gx_merge_callback callback,
-                                void *context, gx_error *error)
+gx_status gx_scored_merges_each(const gx_vocabulary *vocabulary, const gx_gguf_tokenizer *source, gx_merge_callback callback, void *context,
+                                gx_error *error)
 {
     scored *order = gx_alloc(vocabulary->count, sizeof *order);
     if (!order)

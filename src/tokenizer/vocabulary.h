@@ -4,7 +4,7 @@
 
 #include "base/arena.h"
 
-#define GX_NO_TOKEN UINT32_MAX
+#define GX_NO_TOKEN   UINT32_MAX
 #define GX_MAX_TOKENS (UINT32_C(1) << 22) /* sixteen times Gemma's: what a file may make us allocate */
 
 typedef struct gx_piece {
@@ -14,7 +14,7 @@ typedef struct gx_piece {
 } gx_piece;
 
 typedef struct gx_vocabulary {
-    uint32_t count; /* highest id + 1 */
+    uint32_t count;          /* highest id + 1 */
     const uint32_t *offsets; /* [count + 1] into bytes */
     const char *bytes;
     const uint32_t *slots; /* open addressing: ids of the model's pieces, or GX_NO_TOKEN */

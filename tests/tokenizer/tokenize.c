@@ -4,8 +4,8 @@
  *   'e' / 's' / 't'  encode the text: plainly, with special tokens as text, with the file's template → ids
  *   'd' / 'k'        decode ids (i64): all, without special tokens → text
  *   'r'              the same id by id, all → text
- *   'c' / 'g'        a chat: the ids of the prompt, 'g' with the start of a reply; messages are role byte ('s', 'u', 'a'), u32 length, bytes
- * stdout: for each request u32 status, u32 length, bytes (ids as i64; of a failure the message).
+ *   'c' / 'g'        a chat: the ids of the prompt, 'g' with the start of a reply; messages are role byte ('s', 'u', 'a'), u32 length,
+ * bytes stdout: for each request u32 status, u32 length, bytes (ids as i64; of a failure the message).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +58,9 @@ static gx_status chat(const gx_tokenizer *tokenizer, bool reply, const char *byt
         uint32_t length;
         memcpy(&length, bytes + at + 1, sizeof length);
         const char role = bytes[at];
-        messages[count] = (gx_chat_message){.role = role == 's' ? GX_CHAT_SYSTEM : role == 'u' ? GX_CHAT_USER : GX_CHAT_ASSISTANT,
+        messages[count] = (gx_chat_message){.role = role == 's'   ? GX_CHAT_SYSTEM
+                                                    : role == 'u' ? GX_CHAT_USER
+                                                                  : GX_CHAT_ASSISTANT,
                                             .content = bytes + at + 5,
                                             .nbytes = length};
         at += 5 + length;

@@ -27,14 +27,19 @@ static int set_up(void **state)
     yyjson_val *root = yyjson_doc_get_root(golden), *tokens = yyjson_obj_get(root, "tokens"), *value;
     size_t index, count;
     assert_true(yyjson_arr_size(tokens) <= MOST);
-    yyjson_arr_foreach(tokens, index, count, value)
-        pieces[index] = (gx_gguf_piece){yyjson_get_str(value), yyjson_get_len(value)};
-    yyjson_arr_foreach(yyjson_obj_get(root, "scores"), index, count, value)
-        scores[index] = yyjson_get_num(value);
-    yyjson_arr_foreach(yyjson_obj_get(root, "types"), index, count, value)
-        types[index] = yyjson_get_sint(value);
-    source = (gx_gguf_tokenizer){.name = "x.gguf", .kind = "llama", .pieces = pieces, .scores = scores, .types = types, .count = count,
-                                 .bos = number("bos"), .eos = number("eos"), .unknown = number("unknown"), .padding = number("padding"),
+    yyjson_arr_foreach(tokens, index, count, value) pieces[index] = (gx_gguf_piece){yyjson_get_str(value), yyjson_get_len(value)};
+    yyjson_arr_foreach(yyjson_obj_get(root, "scores"), index, count, value) scores[index] = yyjson_get_num(value);
+    yyjson_arr_foreach(yyjson_obj_get(root, "types"), index, count, value) types[index] = yyjson_get_sint(value);
+    source = (gx_gguf_tokenizer){.name = "x.gguf",
+                                 .kind = "llama",
+                                 .pieces = pieces,
+                                 .scores = scores,
+                                 .types = types,
+                                 .count = count,
+                                 .bos = number("bos"),
+                                 .eos = number("eos"),
+                                 .unknown = number("unknown"),
+                                 .padding = number("padding"),
                                  .add_bos = true};
     return 0;
 }
@@ -138,8 +143,16 @@ static void test_config(void **state)
     assert_true(yyjson_is_true(yyjson_obj_get(root, "add_bos_token")));
     assert_true(yyjson_is_false(yyjson_obj_get(root, "add_eos_token")));
     yyjson_doc_free(doc);
-    source = (gx_gguf_tokenizer){.name = "x", .kind = "llama", .pieces = pieces, .scores = scores, .types = types, .count = 300,
-                                 .bos = -1, .eos = -1, .unknown = -1, .padding = -1};
+    source = (gx_gguf_tokenizer){.name = "x",
+                                 .kind = "llama",
+                                 .pieces = pieces,
+                                 .scores = scores,
+                                 .types = types,
+                                 .count = 300,
+                                 .bos = -1,
+                                 .eos = -1,
+                                 .unknown = -1,
+                                 .padding = -1};
     doc = written(gx_gguf_tokenizer_config_write);
     assert_null(yyjson_obj_get(yyjson_doc_get_root(doc), "bos_token"));
     assert_null(yyjson_obj_get(yyjson_doc_get_root(doc), "chat_template"));

@@ -101,8 +101,7 @@ static size_t read_ids(yyjson_val *list, int64_t *ids)
 {
     size_t index, count;
     yyjson_val *id;
-    yyjson_arr_foreach(list, index, count, id)
-        ids[index] = yyjson_get_sint(id);
+    yyjson_arr_foreach(list, index, count, id) ids[index] = yyjson_get_sint(id);
     return count;
 }
 
@@ -162,8 +161,14 @@ static void test_stream(void **state)
 {
     (void)state;
     static const char *const whole[][2] = {{"<0xF0>", ""}, {"<0x9F>", ""}, {"<0x98>", ""}, {"<0x80>", "\xF0\x9F\x98\x80"}, {"a", "a"}};
-    static const char *const broken[][2] = {{"<0x41>", "A"}, {"<0xE2>", ""}, {"<0x82>", ""}, {"a", "\xEF\xBF\xBD\xEF\xBF\xBD" "a"}, {"<0xE2>", ""}};
-    static const char *const special[][2] = {{"<0xC3>", ""}, {"<bos>", ""}, {"<0xA9>", "\xC3\xA9"}, {"<b>", "<b>"}, {"\xE2\x96\x81\xE2\x96\x81", "  "}};
+    static const char *const broken[][2] = {{"<0x41>", "A"},
+                                            {"<0xE2>", ""},
+                                            {"<0x82>", ""},
+                                            {"a", "\xEF\xBF\xBD\xEF\xBF\xBD"
+                                                  "a"},
+                                            {"<0xE2>", ""}};
+    static const char *const special[][2] = {
+        {"<0xC3>", ""}, {"<bos>", ""}, {"<0xA9>", "\xC3\xA9"}, {"<b>", "<b>"}, {"\xE2\x96\x81\xE2\x96\x81", "  "}};
     assert_stream(false, whole, 5, "");
     assert_stream(false, broken, 5, "\xEF\xBF\xBD");
     assert_stream(true, special, 5, "");
@@ -216,9 +221,11 @@ static void test_chat(void **state)
             }
             gx_token_ids ids = {0};
             gx_error error = {0};
-            if (gx_chat_encode(tokenizers[i], messages, message_count, yyjson_get_bool(yyjson_obj_get(row, "reply")), &ids, &error) != GX_OK)
+            if (gx_chat_encode(tokenizers[i], messages, message_count, yyjson_get_bool(yyjson_obj_get(row, "reply")), &ids, &error) !=
+                GX_OK)
                 fail_msg("%s", error.message);
-            assert_ids(yyjson_get_str(yyjson_arr_get(yyjson_arr_get_first(yyjson_obj_get(row, "messages")), 1)), &ids, yyjson_obj_get(row, "ids"));
+            assert_ids(yyjson_get_str(yyjson_arr_get(yyjson_arr_get_first(yyjson_obj_get(row, "messages")), 1)), &ids,
+                       yyjson_obj_get(row, "ids"));
             gx_token_ids_deinit(&ids);
         }
     }
@@ -243,7 +250,8 @@ static void test_chat_content_is_text(void **state)
     gx_token_ids_deinit(&ids);
 }
 
-static void assert_chat_refused(const gx_tokenizer *tokenizer, const gx_chat_message *messages, size_t count, gx_status status, const char *words)
+static void assert_chat_refused(const gx_tokenizer *tokenizer, const gx_chat_message *messages, size_t count, gx_status status,
+                                const char *words)
 {
     gx_token_ids ids = {0};
     gx_error error = {0};
@@ -258,8 +266,8 @@ static void assert_chat_refused(const gx_tokenizer *tokenizer, const gx_chat_mes
 static void test_chat_roles(void **state)
 {
     (void)state;
-    const gx_chat_message reply[] = {MESSAGE(ASSISTANT, "a")}, twice[] = {MESSAGE(USER, "a"), MESSAGE(USER, "b")}, system[] = {MESSAGE(SYSTEM, "a")},
-                          late[] = {MESSAGE(USER, "a"), MESSAGE(SYSTEM, "b")};
+    const gx_chat_message reply[] = {MESSAGE(ASSISTANT, "a")}, twice[] = {MESSAGE(USER, "a"), MESSAGE(USER, "b")},
+                          system[] = {MESSAGE(SYSTEM, "a")}, late[] = {MESSAGE(USER, "a"), MESSAGE(SYSTEM, "b")};
     assert_chat_refused(tokenizers[0], NULL, 0, GX_ERROR_ARGUMENT, "no user message");
     assert_chat_refused(tokenizers[0], system, 1, GX_ERROR_ARGUMENT, "no user message");
     assert_chat_refused(tokenizers[0], reply, 1, GX_ERROR_ARGUMENT, "message 1");
@@ -339,6 +347,35 @@ static void test_out_of_memory(void **state)
     assert_true(n > 15);
 }
 
+static void test_out_of_memory_leaves_ids_alone(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "a b c \xFF the end of it, which is longer than the first 64 ids that a list has room for: 0123456789 0123456789";
+    gx_status status = GX_ERROR_MEMORY;
+    for (uint64_t n = 1; status != GX_OK && n < 100; n++) {
+        gx_token_ids ids = {0};
+        assert_int_equal(gx_token_ids_append(&ids, 5, NULL), GX_OK);
+        gx_alloc_fail_after(n);
+        status = gx_tokenizer_encode(tokenizers[0], text, sizeof text, GX_ENCODE_WITH_TEMPLATE, &ids, NULL);
+        gx_alloc_fail_after(0);
+        assert_true(status == GX_OK || ids.count == 1);
+        gx_token_ids_deinit(&ids);
+    }
+    assert_int_equal(status, GX_OK);
+    const gx_chat_message message = {.role = GX_CHAT_USER, .content = text, .nbytes = sizeof text};
+    status = GX_ERROR_MEMORY;
+    for (uint64_t n = 1; status != GX_OK && n < 100; n++) {
+        gx_token_ids ids = {0};
+        gx_alloc_fail_after(n);
+        status = gx_chat_encode(tokenizers[0], &message, 1, true, &ids, NULL);
+        gx_alloc_fail_after(0);
+        assert_true(status == GX_OK || ids.count == 0);
+        gx_token_ids_deinit(&ids);
+    }
+    assert_int_equal(status, GX_OK);
+}
+
 /* A text without a single boundary: quadratic code would not come back. */
 static void test_long_text(void **state)
 {
@@ -369,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_chat_roles),
         cmocka_unit_test(test_chat_of_other_families),
         cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_out_of_memory_leaves_ids_alone),
         cmocka_unit_test(test_long_text),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

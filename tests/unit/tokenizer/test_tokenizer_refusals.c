@@ -40,7 +40,8 @@ static const struct change {
     {"\"model\"", "\"BPE\"", "\"Unigram\"", GX_ERROR_UNSUPPORTED, "'Unigram'"},
     {"\"model\"", "\"dropout\":null", "\"dropout\":0.1", GX_ERROR_UNSUPPORTED, "'dropout'"},
     {"\"model\"", "\"ignore_merges\":false", "\"ignore_merges\":true", GX_ERROR_UNSUPPORTED, "'ignore_merges'"},
-    {"\"model\"", "\"continuing_subword_prefix\":null", "\"continuing_subword_prefix\":\"##\"", GX_ERROR_UNSUPPORTED, "continuing_subword_prefix"},
+    {"\"model\"", "\"continuing_subword_prefix\":null", "\"continuing_subword_prefix\":\"##\"", GX_ERROR_UNSUPPORTED,
+     "continuing_subword_prefix"},
     {"\"model\"", "\"end_of_word_suffix\":null", "\"end_of_word_suffix\":\"x\"", GX_ERROR_UNSUPPORTED, "end_of_word_suffix"},
     {"\"model\"", "\"unk_token\":\"<unk>\"", "\"unk_token\":\"<none>\"", GX_ERROR_FORMAT, "'unk_token'"},
     {"\"model\"", "\"fuse_unk\":true", "\"fuse_unk\":1", GX_ERROR_FORMAT, "'fuse_unk'"},
@@ -65,11 +66,12 @@ static const struct change {
     {"\"normalizer\"", "\"normalizers\":[", "\"normalizers\":[{\"type\":\"Lowercase\"},", GX_ERROR_UNSUPPORTED, "'normalizer' is Sequence"},
     {"\"normalizer\"", "\"normalizer\"", "\"xormalizer\"", GX_ERROR_UNSUPPORTED, "'normalizer'"},
     {"\"pre_tokenizer\"", ":null", ":{\"type\":\"ByteLevel\"}", GX_ERROR_UNSUPPORTED, "'pre_tokenizer' is ByteLevel"},
-    {"\"pre_tokenizer\"", ":null", ":{\"type\":\"Split\",\"pattern\":{\"Regex\":\" \"},\"behavior\":\"MergedWithPrevious\"}", GX_ERROR_UNSUPPORTED,
-     "'pre_tokenizer' is Split"},
+    {"\"pre_tokenizer\"", ":null", ":{\"type\":\"Split\",\"pattern\":{\"Regex\":\" \"},\"behavior\":\"MergedWithPrevious\"}",
+     GX_ERROR_UNSUPPORTED, "'pre_tokenizer' is Split"},
     {"\"decoder\"", "\"Fuse\"", "\"Strip\"", GX_ERROR_UNSUPPORTED, "'decoder' is Sequence"},
     {"\"decoder\"", "\"decoder\":{", "\"decoder\":null,\"x\":{", GX_ERROR_UNSUPPORTED, "'decoder' is null"},
-    {"\"post_processor\"", "\"TemplateProcessing\"", "\"RobertaProcessing\"", GX_ERROR_UNSUPPORTED, "'post_processor' is RobertaProcessing"},
+    {"\"post_processor\"", "\"TemplateProcessing\"", "\"RobertaProcessing\"", GX_ERROR_UNSUPPORTED,
+     "'post_processor' is RobertaProcessing"},
     {"\"single\"", "\"Sequence\"", "\"Something\"", GX_ERROR_FORMAT, "item 2 of 'single'"},
     {"\"single\"", "\"single\"", "\"xingle\"", GX_ERROR_FORMAT, "leaves out the text"},
     {"\"single\"", "\"id\":\"<bos>\"", "\"id\":\"<xos>\"", GX_ERROR_FORMAT, "'<xos>'"},
@@ -93,7 +95,8 @@ static void test_changes(void **state)
         const char *text = changed(changes[i].after, changes[i].from, changes[i].to);
         const gx_status status = gx_tokenizer_parse(&tokenizer, "some.json", text, strlen(text), &error);
         if (status != changes[i].status || !strstr(error.message, changes[i].words) || !strstr(error.message, "some.json") || tokenizer)
-            fail_msg("'%s' → '%s': status %d, '%s' does not say '%s'", changes[i].from, changes[i].to, (int)status, error.message, changes[i].words);
+            fail_msg("'%s' → '%s': status %d, '%s' does not say '%s'", changes[i].from, changes[i].to, (int)status, error.message,
+                     changes[i].words);
     }
 }
 
