@@ -311,10 +311,9 @@ gx_status gx_checkpoint_read_rows(const gx_checkpoint *checkpoint, const gx_tens
     const gx_dtype_info *info = gx_dtype_get(tensor->dtype);
     if (!info->decode)
         return gx_fail(error, GX_ERROR_UNSUPPORTED, "tensor '%s' holds %s, which is no weight type", tensor->name, info->name);
-    uint64_t row_nbytes = 0, nbytes = 0;
-    GX_TRY(gx_tensor_rows_nbytes(tensor, 1, &row_nbytes, error));
+    uint64_t skipped = 0, nbytes = 0;
+    GX_TRY(gx_tensor_rows_nbytes(tensor, first_row, &skipped, error));
     GX_TRY(gx_tensor_rows_nbytes(tensor, rows, &nbytes, error));
-    const uint64_t skipped = first_row * row_nbytes;
     if (skipped > tensor->nbytes || nbytes > tensor->nbytes - skipped)
         return gx_fail(error, GX_ERROR_ARGUMENT, "tensor '%s': rows %llu … %llu are outside it", tensor->name, (unsigned long long)first_row,
                        (unsigned long long)(first_row + rows));

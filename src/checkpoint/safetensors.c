@@ -77,7 +77,7 @@ static gx_status read_header(const reader *r, yyjson_val *root, gx_error *error)
         return gx_fail(error, GX_ERROR_FORMAT, "%s: the header is no JSON object", r->path);
     yyjson_obj_foreach(root, index, count, key, value)
     {
-        if (strcmp(yyjson_get_str(key), "__metadata__") != 0)
+        if (!yyjson_equals_str(key, "__metadata__"))
             GX_TRY(read_tensor(r, key, value, error));
     }
     return GX_OK;
