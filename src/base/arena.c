@@ -1,6 +1,5 @@
 /* Arenas: a chain of blocks that grow with the job. All memory of the library comes through `take` below. */
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,32 +7,21 @@
 
 #include "base/arena.h"
 #include "base/checked.h"
+#include "base/countdown.h"
 
 #define FIRST_BLOCK_NBYTES ((size_t)16 << 10)
 #define LARGEST_BLOCK_NBYTES ((size_t)1 << 20)
 
-/* 0: never fails; else the number of allocations that still succeed, plus one. */
-static _Atomic uint64_t fail_countdown;
+static gx_countdown fail_countdown;
 
 void gx_alloc_fail_after(uint64_t n)
 {
     atomic_store(&fail_countdown, n);
 }
 
-static bool must_fail(void)
-{
-    uint64_t left = atomic_load(&fail_countdown);
-    if (left == 0)
-        return false;
-    if (left == 1)
-        return true; /* and all later ones */
-    atomic_fetch_sub(&fail_countdown, 1);
-    return false;
-}
-
 void *gx_alloc(size_t count, size_t size)
 {
-    if (must_fail())
+    if (gx_countdown_step(&fail_countdown))
         return NULL;
     return calloc(count ? count : 1, size ? size : 1);
 }
@@ -41,7 +29,7 @@ void *gx_alloc(size_t count, size_t size)
 void *gx_realloc(void *pointer, size_t count, size_t size)
 {
     size_t nbytes;
-    if (must_fail() || __builtin_mul_overflow(count, size, &nbytes))
+    if (gx_countdown_step(&fail_countdown) || __builtin_mul_overflow(count, size, &nbytes))
         return NULL;
     return realloc(pointer, nbytes ? nbytes : 1);
 }

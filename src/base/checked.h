@@ -5,8 +5,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-static inline bool gx_mul_u64(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_mul_overflow(a, b, out); }
-static inline bool gx_add_u64(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_add_overflow(a, b, out); }
+/* Through a local: the builtins store the wrapped result even when they report an overflow. */
+static inline bool gx_mul_u64(uint64_t a, uint64_t b, uint64_t *out)
+{
+    uint64_t product;
+    if (__builtin_mul_overflow(a, b, &product))
+        return false;
+    *out = product;
+    return true;
+}
+
+static inline bool gx_add_u64(uint64_t a, uint64_t b, uint64_t *out)
+{
+    uint64_t sum;
+    if (__builtin_add_overflow(a, b, &sum))
+        return false;
+    *out = sum;
+    return true;
+}
 
 static inline uint64_t gx_align_up(uint64_t value, uint64_t alignment) /* alignment: a power of two; value far from 2^64 */
 {

@@ -9,6 +9,7 @@
 
 #include "base/checked.h"
 #include "base/file.h"
+#include "base/file_fault.h"
 
 struct gx_file {
     int descriptor;
@@ -17,6 +18,21 @@ struct gx_file {
 };
 
 static _Atomic uint64_t nbytes_read_total;
+
+static gx_countdown fail_countdown;
+
+void gx_file_fail_after(uint64_t n)
+{
+    atomic_store(&fail_countdown, n);
+}
+
+bool gx_file_fault(void)
+{
+    if (!gx_countdown_step(&fail_countdown))
+        return false;
+    errno = EIO;
+    return true;
+}
 
 uint64_t gx_file_nbytes_read_total(void)
 {
@@ -35,7 +51,8 @@ static char *copy_path(const char *path)
 gx_status gx_file_open(gx_file **out, const char *path, gx_error *error)
 {
     struct stat info;
-    const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    /* O_NONBLOCK: a pipe under this name is refused below, not waited for. It means nothing to regular files. */
+    const int descriptor = gx_file_fault() ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0)
         return gx_fail_errno(error, errno, "%s", path);
     gx_status status = GX_OK;
@@ -81,7 +98,8 @@ gx_status gx_file_read(gx_file *file, uint64_t offset, void *buffer, size_t nbyt
         return gx_fail(error, GX_ERROR_FORMAT, "%s: %zu bytes at offset %llu are outside the file of %llu bytes", file->path, nbytes,
                        (unsigned long long)offset, (unsigned long long)file->nbytes);
     for (size_t done = 0; done < nbytes;) {
-        const ssize_t n = pread(file->descriptor, (char *)buffer + done, nbytes - done, (off_t)(offset + done));
+        const ssize_t n =
+            gx_file_fault() ? -1 : pread(file->descriptor, (char *)buffer + done, nbytes - done, (off_t)(offset + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

@@ -1,11 +1,16 @@
 /*
  * Files: positioned reads and writes, whole-file reads with a limit, atomic small writes. The one place that calls the
- * operating system for files; every byte read from a source is counted here, and tests can make the nth call fail.
+ * operating system for files; every byte read from a source is counted here, and tests can make the nth call fail
+ * (gx_file_fail_after).
  */
 #ifndef GX_BASE_FILE_H
 #define GX_BASE_FILE_H
 
 #include "base/arena.h"
+
+/* Test seam: of the calls to open, read, create, write, resize or commit a file, the nth from now (1 = the next) and all
+ * later ones fail with GX_ERROR_IO; 0 switches it off. */
+void gx_file_fail_after(uint64_t n);
 
 typedef struct gx_file gx_file; /* safe for positioned calls from several threads at once */
 
@@ -29,7 +34,9 @@ gx_status gx_file_read_all(gx_arena *arena, const char *path, uint64_t limit, ch
 typedef struct gx_output gx_output;
 gx_status gx_output_create(gx_output **out, const char *path, gx_error *error) GX_MUST_USE;
 gx_status gx_output_write(gx_output *output, uint64_t offset, const void *bytes, size_t nbytes, gx_error *error) GX_MUST_USE;
-gx_status gx_output_resize(gx_output *output, uint64_t nbytes, gx_error *error) GX_MUST_USE; /* reserves disk space where the file system can */
+/* Sets the size. Grown parts read as zeros, and their disk space is reserved where the file system can: a full disk shows
+ * here, not in the middle of the work. */
+gx_status gx_output_resize(gx_output *output, uint64_t nbytes, gx_error *error) GX_MUST_USE;
 gx_status gx_output_commit(gx_output *output, gx_error *error) GX_MUST_USE;
 void gx_output_discard(gx_output *output); /* NULL allowed */
 
