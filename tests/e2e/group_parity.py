@@ -29,7 +29,21 @@ def check_folder(environment, name, every_position):
     problems.report()
 
 
+def fp16_arithmetic(environment, name):
+    """Every node rounded to fp16, which a CPU session does not do: finite, far from overflow, near fp32."""
+    import fp16_evaluator
+    out = environment.program.build(TINY / name, environment.scratch / "out", precisions=("fp16", "q4f16"))
+    problems = Problems()
+    for file in ("model_fp16", "model_q4f16"):
+        path = out / "onnx" / f"{file}.onnx"
+        result = fp16_evaluator.evaluate(path, fp16_evaluator.text_ids(path, 48))
+        problems.check(result["finite"] and result["largest"] <= fp16_evaluator.BARS["magnitude"] and result["mean_kl"] < 1e-3, f"{file}: { {k: v for k, v in result.items() if k != 'values'} }")
+    problems.report()
+
+
 def tests(environment):
+    for name in checkpoint_names() if environment.full else ("gemma-mha-bf16", "gemma3-untied-f16"):
+        yield f"fp16_arithmetic[{name}]", lambda e, n=name: fp16_arithmetic(e, n)
     for name in checkpoint_names():
         for every_position in (False, True):
             yield f"{name}{'/all-logits' if every_position else ''}", lambda e, n=name, p=every_position: check_folder(e, n, p)

@@ -2,7 +2,7 @@
 import numpy as np
 import onnx
 
-from exported import Exported
+from exported import Exported, attribute
 from golden import differences, distance, golden, judge, put_weights, recomputed
 from harness import PRECISIONS, TINY, Problems, checkpoint_names
 from sessions import Decoder
@@ -57,7 +57,7 @@ def widths(environment, name):
     choices = [(size, bits) for size in (16, 32, 64, 128) for bits in (4, 8, 16, 32)]
     if not environment.full:
         choices = [(16, 4), (32, 16), (64, 32), (128, 8), (128, 4)]
-    model = judge(name)
+    model, found = judge(name), 0
     for size, bits in choices:
         out = environment.program.build(TINY / name, environment.scratch / f"{size}-{bits}", "--all-logits", "--accuracy-level", "1",
                                         "--block-size", size, "--embedding-bits", bits, precisions=("q4", "q4f16"))
@@ -65,9 +65,12 @@ def widths(environment, name):
             path = path_of(out, precision)
             onnx.checker.check_model(str(path), full_check=True)
             exported = Exported(path)
-            sizes = {a.i for n in exported.model.graph.node if n.op_type == "MatMulNBits" and "/mlp/" in n.name for a in n.attribute if a.name == "block_size"}
-            problems.check(sizes == {size}, f"{size}, {bits}: blocks of {sizes} in the MLP")
+            sizes = {attribute(n, "block_size") for n in exported.model.graph.node
+                     if n.op_type == "MatMulNBits" and "/mlp/" in n.name and attribute(n, "bits") == 4}
+            problems.check(sizes <= {size}, f"{size}, {bits}: 4-bit blocks of {sizes}")
+            found += len(sizes)
             check_blocks(problems, model, name, path, precision == "q4f16")
+    problems.check(found > 0, "no 4-bit blocks at all")
     problems.report()
 
 

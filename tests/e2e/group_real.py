@@ -1,2 +1,78 @@
+"""The real Gemma 3 270M, where its files are in the cache (scripts/make-checkpoints): only with --full."""
+import json
+import subprocess
+import sys
+
+import numpy as np
+
+from harness import REAL, ROOT, Problems, Skip, check
+from sessions import Decoder
+
+STRIDE = 97
+
+
+def built(environment, source, *precisions):
+    model = REAL / source
+    if not model.exists():
+        raise Skip(f"{model} is not there")
+    return environment.program.build(model, environment.scratch / "out", *["--all-logits"], precisions=precisions)
+
+
+def golden_of(source):
+    from safetensors.numpy import load_file
+    name = "gemma-3-270m-bf16" if source.endswith("bf16") else "gemma-3-270m"
+    return load_file(ROOT / "tests" / "golden" / f"{name}.safetensors")
+
+
+def parity(environment, source):
+    """fp32 logits at sampled positions, past the window, too; 64 greedy ids of 20 prompts."""
+    problems, golden = Problems(), golden_of(source)
+    decoder = Decoder(built(environment, source, "fp32") / "onnx" / "model.onnx", threads=2)
+    std, worst = float(golden["logits.std"][0]), 0.0
+    for n in range(len({k.split(".")[1] for k in golden if k.startswith("prompt.")})):
+        case = {k.split(".")[2]: v for k, v in golden.items() if k.startswith(f"prompt.{n:02}.")}
+        logits = decoder.step(case["ids"][None])[0][0]
+        pairs = [(logits[-1][case["top_ids"]], case["top_logits"])]
+        if "sample_positions" in case:
+            pairs.append((logits[case["sample_positions"]][:, ::STRIDE], case["sample_logits"]))
+        worst = max([worst] + [float(np.abs(a - b).max()) for a, b in pairs])
+        text = decoder.greedy(case["ids"][None], len(case["greedy_ids"]))[0]
+        problems.check((text == case["greedy_ids"]).all(), f"prompt {n}: greedy text parts at {int((text != case['greedy_ids']).argmax())}")
+    print(f"{source}: largest difference {worst / std:.1e} std", flush=True)
+    problems.check(worst <= 2e-4 * std, f"the logits differ by {worst / std:.2e} std")
+    problems.check(decoder.warnings == "", f"ONNX Runtime warns: {decoder.warnings[:400]}")
+    problems.report()
+
+
+def tool(name, *arguments):
+    done = subprocess.run([sys.executable, ROOT / "tools" / name, *map(str, arguments)], capture_output=True, text=True)
+    print(done.stdout, end="", flush=True)
+    check(done.returncode == 0, f"{name}: {done.stdout[-800:]}\n{done.stderr[-800:]}")
+
+
+def fp16_arithmetic(environment):
+    """Every node rounded: no overflow, a margin of four, KL and top-1."""
+    out = built(environment, "gemma-3-270m-f32", "fp16", "q4f16")
+    tool("fp16_evaluator.py", out / "onnx" / "model_fp16.onnx", "--against", REAL / "gemma-3-270m-f32")
+    tool("fp16_evaluator.py", out / "onnx" / "model_q4f16.onnx")
+
+
+def verify_agrees(environment):
+    """The program's own report, number by number."""
+    source = REAL / "gemma-3-270m-f32"
+    if not source.is_dir():
+        raise Skip(f"{source} is not there")
+    out = environment.program.build(source, environment.scratch / "out")
+    result = environment.program.run("verify", out, "--text-file", ROOT / "tests" / "data" / "eval.txt", "--windows", "2", "--window-ids", "512", "-q")
+    check(result.status == 0, str(result))
+    check(json.loads((out / "verify.json").read_text())["passed"], "verify.json says that it did not pass")
+    tool("independent_verify.py", out, "--against", source, "--compare", out / "verify.json")
+
+
 def tests(environment):
-    return []
+    if not environment.full:
+        return
+    for source in ("gemma-3-270m-f32", "gemma-3-270m-bf16", "gemma-3-270m-q4_k_m.gguf"):
+        yield f"parity[{source}]", lambda e, s=source: parity(e, s)
+    yield "fp16_arithmetic", fp16_arithmetic
+    yield "verify_agrees", verify_agrees
