@@ -4,10 +4,32 @@
 #include "base/file.h"
 #include "base/json.h"
 
+/* yyjson's memory comes through the same seam as all other. */
+static void *take_memory(void *context, size_t nbytes)
+{
+    (void)context;
+    return gx_realloc(NULL, nbytes, 1);
+}
+
+static void *resize_memory(void *context, void *pointer, size_t old_nbytes, size_t nbytes)
+{
+    (void)context;
+    (void)old_nbytes;
+    return gx_realloc(pointer, nbytes, 1);
+}
+
+static void release_memory(void *context, void *pointer)
+{
+    (void)context;
+    gx_free(pointer);
+}
+
+static const yyjson_alc allocator = {.malloc = take_memory, .realloc = resize_memory, .free = release_memory};
+
 gx_status gx_json_parse(yyjson_doc **out, const char *name, const char *text, size_t nbytes, gx_error *error)
 {
     yyjson_read_err failure;
-    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text, nbytes, YYJSON_READ_NOFLAG, NULL, &failure);
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text, nbytes, YYJSON_READ_NOFLAG, &allocator, &failure);
     if (doc) {
         *out = doc;
         return GX_OK;
@@ -93,7 +115,7 @@ gx_status gx_json_write(char **out, size_t *nbytes, yyjson_mut_doc *doc, gx_erro
     const yyjson_write_flag flags = YYJSON_WRITE_PRETTY_TWO_SPACES | YYJSON_WRITE_NEWLINE_AT_END;
     yyjson_write_err failure;
     size_t length = 0;
-    char *text = yyjson_mut_write_opts(doc, flags, NULL, &length, &failure);
+    char *text = yyjson_mut_write_opts(doc, flags, &allocator, &length, &failure);
     if (!text)
         return failure.code == YYJSON_WRITE_ERROR_MEMORY_ALLOCATION ? gx_fail_memory(error)
                                                                     : gx_fail(error, GX_ERROR_FORMAT, "writing JSON: %s", failure.msg);

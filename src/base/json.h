@@ -1,6 +1,6 @@
 /*
- * JSON access over yyjson. Reading checks the size and depth limits once; typed getters say "key 'x' of config.json is
- * a string, expected an integer". Values borrow from the document.
+ * JSON access over yyjson. Files are bounded by size; nesting needs no bound, since reading and writing do not recurse.
+ * Typed getters say "config.json: 'x' is a string, expected a non-negative integer". Values borrow from the document.
  */
 #ifndef GX_BASE_JSON_H
 #define GX_BASE_JSON_H
@@ -11,7 +11,7 @@
 #include "base/buffer.h"
 
 /* Parses text; `name` stands in the messages (a file name). The caller frees with yyjson_doc_free. Line and column are
- * in the message of a syntax error. Duplicate keys: the last one wins nowhere — getters take the first. */
+ * in the message of a syntax error. Of a key that is there twice the getters take the first. */
 gx_status gx_json_parse(yyjson_doc **out, const char *name, const char *text, size_t nbytes, gx_error *error) GX_MUST_USE;
 
 /* Reads and parses a file of at most `limit` bytes. */

@@ -8,8 +8,6 @@
 
 #include "base/file.h"
 
-#define MAX_FOLDER_ENTRIES 65536u
-
 bool gx_path_exists(const char *path)
 {
     struct stat info;
@@ -36,9 +34,12 @@ const char *gx_path_name(const char *path)
 
 static gx_status create_one(const char *path, gx_error *error)
 {
-    if (mkdir(path, 0777) == 0 || gx_path_is_folder(path))
+    if (mkdir(path, 0777) == 0)
         return GX_OK;
-    return gx_fail_errno(error, errno, "%s: creating the folder", path);
+    const int reason = errno;
+    if (gx_path_is_folder(path))
+        return GX_OK;
+    return gx_fail_errno(error, reason, "%s: creating the folder", path);
 }
 
 gx_status gx_folder_create(const char *path, gx_error *error)
@@ -73,40 +74,57 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static gx_status list_entries(DIR *folder, gx_arena *arena, const char *path, char **names, size_t *count, gx_error *error)
+/* Names on the heap while their number grows. */
+typedef struct name_list {
+    char **names;
+    size_t count, capacity;
+} name_list;
+
+static gx_status add_name(name_list *list, gx_arena *arena, const char *name, gx_error *error)
 {
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        char *full = gx_path_join(arena, path, entry->d_name);
-        struct stat info;
-        if (!full)
+    if (list->count == list->capacity) {
+        const size_t capacity = list->capacity ? list->capacity * 2 : 64;
+        char **grown = gx_realloc(list->names, capacity, sizeof *grown);
+        if (!grown)
             return gx_fail_memory(error);
-        if (stat(full, &info) != 0 || !S_ISREG(info.st_mode))
-            continue;
-        if (*count == MAX_FOLDER_ENTRIES)
-            return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: more than %u files", path, MAX_FOLDER_ENTRIES);
-        names[*count] = gx_arena_copy_string(arena, entry->d_name);
-        if (!names[*count])
-            return gx_fail_memory(error);
-        ++*count;
+        list->names = grown;
+        list->capacity = capacity;
     }
-    return GX_OK;
+    list->names[list->count] = gx_arena_copy_string(arena, name);
+    return list->names[list->count++] ? GX_OK : gx_fail_memory(error);
+}
+
+static gx_status list_entries(DIR *folder, gx_arena *arena, const char *path, name_list *list, gx_error *error)
+{
+    for (;;) {
+        errno = 0; /* the end of the folder and a failure look alike else */
+        const struct dirent *entry = readdir(folder);
+        struct stat info;
+        if (!entry)
+            return errno == 0 ? GX_OK : gx_fail_errno(error, errno, "%s", path);
+        if (fstatat(dirfd(folder), entry->d_name, &info, 0) == 0 && S_ISREG(info.st_mode))
+            GX_TRY(add_name(list, arena, entry->d_name, error));
+    }
 }
 
 gx_status gx_folder_list(gx_arena *arena, const char *path, char ***names, size_t *count, gx_error *error)
 {
-    char **list = GX_NEW_ARRAY(arena, char *, MAX_FOLDER_ENTRIES);
-    size_t found = 0;
-    if (!list)
-        return gx_fail_memory(error);
+    name_list list = {0};
     DIR *folder = opendir(path);
     if (!folder)
         return gx_fail_errno(error, errno, "%s", path);
-    const gx_status status = list_entries(folder, arena, path, list, &found, error);
+    gx_status status = list_entries(folder, arena, path, &list, error);
     closedir(folder);
-    if (status != GX_OK)
-        return status;
-    qsort(list, found, sizeof *list, compare_names);
-    *names = list;
-    *count = found;
-    return GX_OK;
+    char **sorted = status == GX_OK ? GX_NEW_ARRAY(arena, char *, list.count) : NULL;
+    if (sorted) {
+        if (list.count > 0) {
+            memcpy(sorted, list.names, list.count * sizeof *sorted);
+            qsort(sorted, list.count, sizeof *sorted, compare_names);
+        }
+        *names = sorted;
+        *count = list.count;
+    } else if (status == GX_OK)
+        status = gx_fail_memory(error);
+    gx_free(list.names);
+    return status;
 }

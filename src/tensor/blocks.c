@@ -29,7 +29,7 @@ void gx_decode_bf16(const void *in, float *out, size_t blocks)
 void gx_decode_q4_0(const void *in, float *out, size_t blocks)
 {
     const uint8_t *block = in;
-    for (size_t b = 0; b < blocks; b++, block += 18, out += 32) {
+    for (size_t b = 0; b < blocks; b++, block += Q4_0_NBYTES, out += 32) {
         const float d = gx_load_half(block);
         for (int j = 0; j < 16; j++) {
             out[j] = (float)((block[2 + j] & 15) - 8) * d;
@@ -41,7 +41,7 @@ void gx_decode_q4_0(const void *in, float *out, size_t blocks)
 void gx_decode_q4_1(const void *in, float *out, size_t blocks)
 {
     const uint8_t *block = in;
-    for (size_t b = 0; b < blocks; b++, block += 20, out += 32) {
+    for (size_t b = 0; b < blocks; b++, block += Q4_1_NBYTES, out += 32) {
         const float d = gx_load_half(block), m = gx_load_half(block + 2);
         for (int j = 0; j < 16; j++) {
             out[j] = (float)(block[4 + j] & 15) * d + m;
@@ -61,7 +61,7 @@ static uint32_t load_high_bits(const uint8_t *bytes)
 void gx_decode_q5_0(const void *in, float *out, size_t blocks)
 {
     const uint8_t *block = in;
-    for (size_t b = 0; b < blocks; b++, block += 22, out += 32) {
+    for (size_t b = 0; b < blocks; b++, block += Q5_0_NBYTES, out += 32) {
         const float d = gx_load_half(block);
         const uint32_t high = load_high_bits(block + 2);
         for (int j = 0; j < 16; j++) {
@@ -76,7 +76,7 @@ void gx_decode_q5_0(const void *in, float *out, size_t blocks)
 void gx_decode_q5_1(const void *in, float *out, size_t blocks)
 {
     const uint8_t *block = in;
-    for (size_t b = 0; b < blocks; b++, block += 24, out += 32) {
+    for (size_t b = 0; b < blocks; b++, block += Q5_1_NBYTES, out += 32) {
         const float d = gx_load_half(block), m = gx_load_half(block + 2);
         const uint32_t high = load_high_bits(block + 4);
         for (int j = 0; j < 16; j++) {
@@ -91,7 +91,7 @@ void gx_decode_q5_1(const void *in, float *out, size_t blocks)
 void gx_decode_q8_0(const void *in, float *out, size_t blocks)
 {
     const uint8_t *block = in;
-    for (size_t b = 0; b < blocks; b++, block += 34, out += 32) {
+    for (size_t b = 0; b < blocks; b++, block += Q8_0_NBYTES, out += 32) {
         const float d = gx_load_half(block);
         for (int j = 0; j < 32; j++)
             out[j] = (float)(int8_t)block[2 + j] * d;

@@ -9,7 +9,7 @@
 void gx_decode_q2_k(const void *in, float *out, size_t blocks)
 {
     const uint8_t *block = in;
-    for (size_t b = 0; b < blocks; b++, block += 84) {
+    for (size_t b = 0; b < blocks; b++, block += Q2_K_NBYTES) {
         const uint8_t *scales = block, *q = block + 16;
         const float d = gx_load_half(block + 80), dmin = gx_load_half(block + 82);
         for (int half = 0, s = 0; half < 2; half++, q += 32) {
@@ -38,7 +38,7 @@ static void unpack_q3_scales(int8_t scales[16], const uint8_t *packed)
 void gx_decode_q3_k(const void *in, float *out, size_t blocks)
 {
     const uint8_t *block = in;
-    for (size_t b = 0; b < blocks; b++, block += 110) {
+    for (size_t b = 0; b < blocks; b++, block += Q3_K_NBYTES) {
         const uint8_t *mask = block, *q = block + 32;
         int8_t scales[16];
         unpack_q3_scales(scales, block + 96);
@@ -73,7 +73,7 @@ static void unpack_scale_min(int s, const uint8_t *packed, int *scale, int *mini
 void gx_decode_q4_k(const void *in, float *out, size_t blocks)
 {
     const uint8_t *block = in;
-    for (size_t b = 0; b < blocks; b++, block += 144) {
+    for (size_t b = 0; b < blocks; b++, block += Q4_K_NBYTES) {
         const float d = gx_load_half(block), dmin = gx_load_half(block + 2);
         const uint8_t *q = block + 16;
         for (int s = 0; s < 8; s++, out += 32) {
@@ -91,7 +91,7 @@ void gx_decode_q4_k(const void *in, float *out, size_t blocks)
 void gx_decode_q5_k(const void *in, float *out, size_t blocks)
 {
     const uint8_t *block = in;
-    for (size_t b = 0; b < blocks; b++, block += 176) {
+    for (size_t b = 0; b < blocks; b++, block += Q5_K_NBYTES) {
         const float d = gx_load_half(block), dmin = gx_load_half(block + 2);
         const uint8_t *high = block + 16, *q = block + 48;
         for (int s = 0; s < 8; s++, out += 32) {
@@ -111,7 +111,7 @@ void gx_decode_q5_k(const void *in, float *out, size_t blocks)
 void gx_decode_q6_k(const void *in, float *out, size_t blocks)
 {
     const uint8_t *block = in;
-    for (size_t b = 0; b < blocks; b++, block += 210, out += 256) {
+    for (size_t b = 0; b < blocks; b++, block += Q6_K_NBYTES, out += 256) {
         const float d = gx_load_half(block + 208);
         for (int half = 0; half < 2; half++) {
             const uint8_t *low = block + 64 * half, *high = block + 128 + 32 * half, *scales = block + 192 + 8 * half;
