@@ -112,7 +112,8 @@ gx_status gx_json_get_string(yyjson_val *object, const char *name, const char *k
 
 gx_status gx_json_write(char **out, size_t *nbytes, yyjson_mut_doc *doc, gx_error *error)
 {
-    const yyjson_write_flag flags = YYJSON_WRITE_PRETTY_TWO_SPACES | YYJSON_WRITE_NEWLINE_AT_END;
+    /* A measurement may be NaN, and its report must be written all the same. */
+    const yyjson_write_flag flags = YYJSON_WRITE_PRETTY_TWO_SPACES | YYJSON_WRITE_NEWLINE_AT_END | YYJSON_WRITE_INF_AND_NAN_AS_NULL;
     yyjson_write_err failure;
     size_t length = 0;
     char *text = yyjson_mut_write_opts(doc, flags, &allocator, &length, &failure);

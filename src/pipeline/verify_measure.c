@@ -146,13 +146,17 @@ static gx_status compare_every_position(gx_verification *v, gx_verify_result *re
 
 /* ---- the file as it is ---- */
 
+/* The larger one; NaN, which fmax passes over, is the worst. */
+static double worse(double a, double b)
+{
+    return isnan(a) || a > b ? a : b;
+}
+
 static double largest_difference(const float *a, const float *b, size_t n)
 {
     double largest = 0;
-    for (size_t i = 0; i < n; i++) {
-        const double d = fabs((double)a[i] - (double)b[i]);
-        largest = d > largest || isnan(d) ? d : largest;
-    }
+    for (size_t i = 0; i < n; i++)
+        largest = worse(largest, fabs((double)a[i] - (double)b[i]));
     return largest;
 }
 
@@ -213,7 +217,7 @@ static gx_status check_padded_batch(gx_verification *v, gx_verify_result *result
         if (status == GX_OK)
             status = gx_decoder_step(single, next, 1, &expected, error);
         if (status == GX_OK)
-            result->padded_error = fmax(result->padded_error, largest_difference(alone, gx_decoder_last_logits(&expected, 0), vocabulary));
+            result->padded_error = worse(result->padded_error, largest_difference(alone, gx_decoder_last_logits(&expected, 0), vocabulary));
     }
     gx_decoder_state_free(single);
     gx_decoder_state_free(batch);
@@ -272,7 +276,7 @@ static void judge(const gx_verification *v, gx_verify_result *r)
     r->shipped_error /= deviation;
     r->cached_error /= deviation;
     r->padded_error /= deviation;
-    const double inconsistency = fmax(r->shipped_error, fmax(r->cached_error, r->padded_error));
+    const double inconsistency = worse(r->shipped_error, worse(r->cached_error, r->padded_error));
     r->failure[0] = 0;
     if (!r->all.finite)
         snprintf(r->failure, sizeof r->failure, "logits hold NaN or infinity");
