@@ -93,16 +93,16 @@ class Judge:
 class Exported:
     """A file as it is, and a second session that shows every position."""
 
-    def __init__(self, path):
+    def __init__(self, path, threads):
+        self.threads = threads
         self.shipped = self.session(path.read_bytes(), path.parent)
         model = onnx.load(path, load_external_data=False)
         last = next((n for n in model.graph.node if n.name == "/lm_head/last_position"), None)
         self.every = self.session(every_position(model, last).SerializeToString(), path.parent) if last else self.shipped
 
-    @staticmethod
-    def session(data, folder):
+    def session(self, data, folder):
         options = ort.SessionOptions()
-        options.intra_op_num_threads = 2
+        options.intra_op_num_threads = self.threads
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
@@ -169,8 +169,8 @@ class Sums:
                 "perplexity": float(np.exp(mean["loss"])), "reference_perplexity": float(np.exp(mean["true_loss"]))}
 
 
-def measure(path, judge, windows, truths, greedy):
-    exported, sums = Exported(path), Sums()
+def measure(path, judge, windows, truths, greedy, threads):
+    exported, sums = Exported(path, threads), Sums()
     for ids, hidden in zip(windows, truths, strict=True):
         cache = None
         for first in range(0, len(ids), CHUNK):
@@ -203,10 +203,11 @@ def main():
     parser.add_argument("--windows", type=int, default=2)
     parser.add_argument("--window-ids", type=int, default=512)
     parser.add_argument("--random", action="store_true", help="pseudo-random ids, as verify takes them without a tokenizer")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compare", type=Path, metavar="VERIFY_JSON")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(options.threads)
     theirs = json.loads(options.compare.read_text()) if options.compare else None
     if theirs:
         options.windows, options.window_ids = theirs["windows"], theirs["window_ids"]
@@ -219,7 +220,7 @@ def main():
         path = options.folder / "onnx" / f"{FILES[precision]}.onnx"
         if not path.is_file():
             continue
-        results[precision] = measure(path, judge, windows, truths, greedy)
+        results[precision] = measure(path, judge, windows, truths, greedy, options.threads)
         r = results[precision]["all_positions"]
         print(f"{precision:6} mean KL {r['mean_kl']:.3e}  top-1 {r['top1']:.2%}  perplexity {r['perplexity']:.3f} ({r['reference_perplexity']:.3f})  "
               f"largest error {r['max_error'] / r['logits_standard_deviation']:.2e} std  mean {r['mean_error'] / r['logits_standard_deviation']:.2e} std  "

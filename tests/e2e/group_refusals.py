@@ -282,21 +282,42 @@ def mutations(environment, source, name, reach):
         shutil.copy(TINY / source, folder / name)
     path, rng = folder / name, random.Random(f"{source}/{name}")
     whole = path.read_bytes()
-    for n in range(600 if environment.full else 40):
+    model = path if name.endswith(".gguf") else folder
+    for n in range(800 if environment.full else 80):
         data = mutated(whole, rng, reach)
         path.write_bytes(data)
         out = environment.scratch / "out"
         try:
-            result = environment.program.run("build", path if name.endswith(".gguf") else folder, "-o", out, "-p", "q4", "-q")
+            result = environment.program.run("build", model, "-o", out, "-p", "q4", "-q")
             if result.status != 0:
                 check(result.err.count("\n") == 1, f"expected one line on stderr: {result}")
                 check_nothing_left(out)
+            result = environment.program.run("inspect", model)
+            check(result.err.count("\n") == (result.status != 0), f"expected one line on stderr for an error: {result}")
         except Failure as failure:
             raise Failure(f"mutation {n} ({len(data)} bytes): {failure}") from None
         shutil.rmtree(out, ignore_errors=True)
 
 
+def mutated_output(environment):
+    """inspect reads any ONNX file and output folder, and believes none."""
+    out = environment.program.build(TINY / "gemma3-untied-f16", environment.scratch / "out", precisions=("q4",))
+    for name, reach in (("onnx/model_q4.onnx", 1 << 20), ("gemma-onnx.json", 1 << 20), ("config.json", 1 << 20)):
+        path, rng = out / name, random.Random(name)
+        whole = path.read_bytes()
+        for n in range(600 if environment.full else 80):
+            path.write_bytes(mutated(whole, rng, reach) if n % 4 else whole[:rng.randrange(len(whole))])
+            for target in (path, out):
+                try:
+                    result = environment.program.run("inspect", target)
+                    check(result.err.count("\n") == (result.status != 0), f"expected one line on stderr for an error: {result}")
+                except Failure as failure:
+                    raise Failure(f"{name}, mutation {n}: {failure}") from None
+        path.write_bytes(whole)
+
+
 def tests(environment):
+    yield "mutated_output", mutated_output
     for test in (truncated, wrong_shapes, missing_layer, not_finite, tiny_and_huge_values, lying_headers, overlapping, shards, missing_shard, configs,
                  no_files, arguments, vision_left_out, missing_split):
         yield test.__name__, test

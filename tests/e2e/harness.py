@@ -9,7 +9,7 @@ TINY = ROOT / "tests" / "golden" / "tiny"
 REAL = Path(os.environ.get("GEMMA_ONNX_CACHE", Path.home() / ".cache" / "gemma-onnx"))
 PRECISIONS = {"fp32": "model", "fp16": "model_fp16", "q4": "model_q4", "q4f16": "model_q4f16", "q8": "model_quantized"}
 
-ARGUMENT, IO, FORMAT, UNSUPPORTED, CANCELLED = 2, 3, 4, 5, 9
+ARGUMENT, IO, FORMAT, UNSUPPORTED, MISMATCH, CANCELLED = 2, 3, 4, 5, 8, 9
 
 
 class Failure(Exception):
@@ -59,6 +59,8 @@ class Program:
     def run(self, *arguments, before=(), **popen):
         """Any exit status is fine but a crash."""
         command = [*map(str, before), str(self.path), *map(str, arguments)]
+        if before:  # under a tracer the leak detector cannot work
+            popen["env"] = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
         completed = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace", timeout=600, **popen)
         result = Result(command, completed)
         check(not crashed(result), f"crashed: {result}")
