@@ -18,6 +18,7 @@
 #define DEFAULT_ALIGNMENT 32u
 #define MAX_SPLITS 1024u
 #define GGUF_MAX_RANK 4u
+#define MAX_PAIRS 16384u /* real files have some dozens; each key is compared with all before it */
 
 enum { TYPE_U8, TYPE_I8, TYPE_U16, TYPE_I16, TYPE_U32, TYPE_I32, TYPE_F32, TYPE_BOOL, TYPE_STRING, TYPE_ARRAY, TYPE_U64, TYPE_I64, TYPE_F64, TYPE_COUNT };
 
@@ -271,6 +272,8 @@ static gx_status take_file(reader *r)
     const uint64_t pairs = gx_gguf_take_count(&r->stream, "metadata pairs", 13);
     if (r->stream.status != GX_OK)
         return r->stream.status;
+    if (pairs > MAX_PAIRS)
+        return fail(r, GX_ERROR_FORMAT, "%llu metadata pairs, expected at most %u", (unsigned long long)pairs, MAX_PAIRS);
     GX_TRY(take_metadata(r, pairs));
     return take_tensors(r, tensors);
 }

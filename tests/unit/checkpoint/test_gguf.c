@@ -194,6 +194,11 @@ static void too_many_tensors(gguf_recipe *r) { r->tensor_count = 1000; }
 static void most_tensors(gguf_recipe *r) { r->tensor_count = UINT64_MAX; }
 static void too_many_pairs(gguf_recipe *r) { r->pair_count = 1000; }
 static void most_pairs(gguf_recipe *r) { r->pair_count = UINT64_MAX; }
+static void endless_pairs(gguf_recipe *r)
+{
+    r->pair_count = 16385;
+    r->data_nbytes = 16385 * 13;
+}
 static void no_tensors(gguf_recipe *r)
 {
     gx_buffer_clear(&r->tensors);
@@ -273,6 +278,7 @@ static const struct {
     {"most tensors", most_tensors, GX_ERROR_FORMAT, "tensors do not fit"},
     {"too many pairs", too_many_pairs, GX_ERROR_FORMAT, "1000 metadata pairs do not fit"},
     {"most pairs", most_pairs, GX_ERROR_FORMAT, "metadata pairs do not fit"},
+    {"endless pairs", endless_pairs, GX_ERROR_FORMAT, "16385 metadata pairs, expected at most 16384"},
     {"no tensors", no_tensors, GX_ERROR_FORMAT, "no tensors"},
     {"long string", long_string, GX_ERROR_FORMAT, "100000 bytes of a string do not fit"},
     {"longest string", longest_string, GX_ERROR_FORMAT, "bytes of a string do not fit"},
