@@ -121,7 +121,8 @@ def quirks(fuse):
              added(n + 5, "<nl>", False, lstrip=True, normalized=True), added(n + 6, "Old", False), added(n + 7, "\nx", False),
              added(n + 8, "<l><l>", False), added(n + 9, "<Old>", True), added(n + 10, "¶", True)]
     return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": rows,
-            "normalizer": {"type": "Sequence", "normalizers": [STEPS["normalizer"]]}, "pre_tokenizer": None, "post_processor": template([("<bos>", 2), ("<|turn>", 4)], [("<eos>", 1)]),
+            "normalizer": {"type": "Sequence", "normalizers": [STEPS["normalizer"]]}, "pre_tokenizer": None,
+            "post_processor": template([("<bos>", 2), ("<|turn>", 4)], [("<eos>", 1)]),
             "decoder": STEPS["decoder"],
             "model": MODEL | {"fuse_unk": fuse, "vocab": vocab, "merges": merges}}
 
