@@ -17,8 +17,17 @@ static bool has_avx2(void)
 #endif
 }
 
+static const gx_kernels *selected;
+
+void gx_kernels_select(const gx_kernels *kernels)
+{
+    selected = kernels;
+}
+
 const gx_kernels *gx_kernels_get(void)
 {
+    if (selected)
+        return selected;
 #if defined(__x86_64__)
     if (has_avx2())
         return &gx_kernels_avx2;

@@ -3,6 +3,7 @@
  * per lane, MIN likewise. No include guard: it is
  * included once per instruction set. Lanes never meet: what a block gives does not depend on its neighbours.
  */
+#include <float.h>
 #include <string.h>
 
 #include "kernels/kernels.h"
@@ -17,9 +18,11 @@
 enum { KERNEL(largest_block_) = 256 };
 #define LARGEST_BLOCK KERNEL(largest_block_)
 
-/* How much of a block's range the candidates keep: cutting off the extremes often fits the rest better. */
-#define SHRINKS 7
-static const float KERNEL(shrinks_)[SHRINKS] = {1.0f, 0.95f, 0.9f, 0.85f, 0.8f, 0.74f, 0.68f};
+/* What a candidate keeps of the range: cutting off the extremes often fits the rest better, and a little more than all
+ * lets the extremes be rounded inwards. Then the best candidate is refitted so many times. */
+#define SHRINKS 5
+static const float KERNEL(shrinks_)[SHRINKS] = {1.05f, 0.975f, 0.9f, 0.825f, 0.75f};
+#define REFITS 1
 
 typedef float KERNEL(lanes_) __attribute__((vector_size(4 * LANES), may_alias));
 typedef int32_t KERNEL(mask_) __attribute__((vector_size(4 * LANES), may_alias));
@@ -34,20 +37,48 @@ TARGET static inline lanes KERNEL(all_)(float value)
 }
 #define ALL KERNEL(all_)
 
-/* columns[i] holds element i of LANES blocks; blocks beyond `count` are zero. */
-TARGET static void KERNEL(transpose_)(const float *in, size_t count, unsigned size, lanes *columns)
+TARGET static inline uint32_t KERNEL(bits_of_)(float value)
 {
-    for (unsigned i = 0; i < size; i++)
-        for (size_t l = 0; l < LANES; l++)
-            columns[i][l] = l < count ? in[l * size + i] : 0;
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
 }
 
-TARGET static void KERNEL(range_)(const lanes *columns, unsigned size, lanes *low, lanes *high)
+/* Element i of LANES blocks in each entry i. */
+typedef struct KERNEL(group_) {
+    unsigned size;
+    float top;
+    lanes x[LARGEST_BLOCK], weight[LARGEST_BLOCK], weighted_x[LARGEST_BLOCK];
+} KERNEL(group_);
+#define group KERNEL(group_)
+
+/* Lanes beyond `count` are zero. */
+TARGET static void KERNEL(load_)(group *g, const gx_search *how, const float *in, size_t first, size_t count)
+{
+    const unsigned size = g->size;
+    for (size_t l = 0; l < LANES; l++) {
+        const float *x = in + (first + (l < count ? l : 0)) * size;
+        for (unsigned i = 0; i < size; i++)
+            g->x[i][l] = l < count ? x[i] : 0;
+    }
+    for (size_t l = 0; how->importance && l < LANES; l++) {
+        const float *weight = how->importance + (first + l) % how->importance_blocks * size;
+        for (unsigned i = 0; i < size; i++)
+            g->weight[i][l] = weight[i];
+    }
+    for (unsigned i = 0; i < size; i++) {
+        if (!how->importance)
+            g->weight[i] = ALL(1);
+        g->weighted_x[i] = g->weight[i] * g->x[i];
+    }
+}
+
+TARGET static void KERNEL(range_)(const group *g, lanes *low, lanes *high)
 {
     lanes least = {0}, most = {0};
-    for (unsigned i = 0; i < size; i++) {
-        least = MIN(columns[i], least);
-        most = MAX(columns[i], most);
+    for (unsigned i = 0; i < g->size; i++) {
+        least = MIN(g->x[i], least);
+        most = MAX(g->x[i], most);
     }
     *low = least;
     *high = most;
@@ -59,18 +90,17 @@ typedef struct KERNEL(best_) {
 #define best_fit KERNEL(best_)
 
 /* Rounds the blocks by (scale, zero point), fits the scale to the codes by least squares, and keeps it where it explains
- * more than the best so far: the squared error is sum x² - (sum x q)² / sum q². */
-TARGET static void KERNEL(try_)(const lanes *columns, unsigned size, float top, lanes scale, lanes zero_point, best_fit *best)
+ * more than the best so far: the squared error is sum w x² - (sum w x q)² / sum w q². */
+TARGET static void KERNEL(try_)(const group *g, lanes scale, lanes zero_point, best_fit *best)
 {
-    const lanes inverse = 1.0f / scale, least = -zero_point, most = top - zero_point;
+    const lanes inverse = 1.0f / scale, least = -zero_point, most = g->top - zero_point;
     lanes xq = {0}, qq = {0};
-    for (unsigned i = 0; i < size; i++) {
-        const lanes x = columns[i];
-        lanes q = (x * inverse + ROUNDING) - ROUNDING;
+    for (unsigned i = 0; i < g->size; i++) {
+        lanes q = (g->x[i] * inverse + ROUNDING) - ROUNDING;
         q = MAX(q, least);
         q = MIN(q, most);
-        xq += x * q;
-        qq += q * q;
+        xq += g->weighted_x[i] * q;
+        qq += g->weight[i] * q * q;
     }
     const lanes fitted = xq / qq, gain = xq * fitted;
     const KERNEL(mask_) better = gain > best->gain; /* false when the fit is no number */
@@ -79,57 +109,83 @@ TARGET static void KERNEL(try_)(const lanes *columns, unsigned size, float top, 
     best->zero_point = SELECT(better, zero_point, best->zero_point);
 }
 
-TARGET static void KERNEL(search_zero_points_)(const lanes *columns, unsigned size, float top, best_fit *best)
+/* The zero point that puts the middle of the kept range on the middle of the codes, and its neighbours. */
+TARGET static void KERNEL(search_zero_points_)(const group *g, best_fit *best)
 {
     lanes low, high;
-    KERNEL(range_)(columns, size, &low, &high);
-    const lanes range = high - low, divisor = SELECT(range > 0, range, ALL(1));
-    const lanes centre = (-low * (top / divisor) + ROUNDING) - ROUNDING;
+    KERNEL(range_)(g, &low, &high);
+    const lanes range = high - low, middle = (high + low) * 0.5f;
     for (int k = 0; k < SHRINKS; k++) {
-        const lanes step = range * KERNEL(shrinks_)[k] / top, scale = SELECT(step > 0, step, ALL(1));
+        const lanes step = range * KERNEL(shrinks_)[k] / g->top, scale = SELECT(step > 0, step, ALL(1));
+        const lanes centre = (g->top * 0.5f - middle / scale + ROUNDING) - ROUNDING;
         for (int offset = -1; offset <= 1; offset++) {
             const lanes zero_point = centre + (float)offset, not_below = MAX(zero_point, ALL(0));
-            KERNEL(try_)(columns, size, top, scale, MIN(not_below, ALL(top)), best);
+            KERNEL(try_)(g, scale, MIN(not_below, ALL(g->top)), best);
         }
     }
 }
 
 /* Without zero points the range has one more code below the middle than above: the extreme goes to either end. */
-TARGET static void KERNEL(search_symmetric_)(const lanes *columns, unsigned size, float top, best_fit *best)
+TARGET static void KERNEL(search_symmetric_)(const group *g, best_fit *best)
 {
     lanes low, high;
-    KERNEL(range_)(columns, size, &low, &high);
-    const float middle = (top + 1) / 2;
+    KERNEL(range_)(g, &low, &high);
+    const float middle = (g->top + 1) / 2;
     const lanes extreme = MAX(high, -low);
     for (int k = 0; k < SHRINKS; k++) {
         const lanes step = extreme * KERNEL(shrinks_)[k] / middle, scale = SELECT(step > 0, step, ALL(1));
-        KERNEL(try_)(columns, size, top, -scale, ALL(middle), best);
-        KERNEL(try_)(columns, size, top, scale, ALL(middle), best);
+        KERNEL(try_)(g, -scale, ALL(middle), best);
+        KERNEL(try_)(g, scale, ALL(middle), best);
     }
 }
 
-/* 255 steps need no search: the largest magnitude decides. */
-TARGET static void KERNEL(search_bytes_)(const lanes *columns, unsigned size, best_fit *best)
+TARGET static void KERNEL(search_group_)(const group *g, bool zero_points, best_fit *best)
 {
-    lanes low, high;
-    KERNEL(range_)(columns, size, &low, &high);
-    best->scale = MAX(high, -low) / 127.0f;
-    best->zero_point = ALL(128);
+    if (zero_points)
+        KERNEL(search_zero_points_)(g, best);
+    else
+        KERNEL(search_symmetric_)(g, best);
+    for (int n = 0; n < REFITS; n++) {
+        const lanes scale = SELECT(best->gain > 0, best->scale, ALL(1));
+        KERNEL(try_)(g, scale, best->zero_point, best);
+    }
 }
 
-TARGET static void KERNEL(search)(const float *in, size_t blocks, unsigned size, int top, bool zero_points, float *scales, uint8_t *zero_point)
+TARGET static float KERNEL(magnitude)(const float *in, size_t elements)
 {
-    lanes columns[LARGEST_BLOCK];
+    uint32_t largest = 0;
+    for (size_t i = 0; i < elements; i++) {
+        const uint32_t magnitude = KERNEL(bits_of_)(in[i]) & 0x7fffffffu;
+        largest = magnitude > largest ? magnitude : largest;
+    }
+    float result;
+    memcpy(&result, &largest, sizeof result);
+    return result;
+}
+
+/* 255 steps need no search: the largest magnitude decides. */
+TARGET static void KERNEL(search_bytes_)(const float *in, size_t blocks, unsigned size, float *scales, uint8_t *zero_point)
+{
+    for (size_t b = 0; b < blocks; b++) {
+        scales[b] = KERNEL(magnitude)(in + b * size, size) / 127.0f;
+        zero_point[b] = 128;
+    }
+}
+
+TARGET static void KERNEL(search)(const gx_search *how, const float *in, size_t blocks, float *scales, uint8_t *zero_point)
+{
+    if (how->top == 255 && !how->zero_points) {
+        KERNEL(search_bytes_)(in, blocks, how->size, scales, zero_point);
+        return;
+    }
+    group g;
+    g.size = how->size;
+    g.top = (float)how->top;
     for (size_t first = 0; first < blocks; first += LANES) {
         const size_t count = blocks - first < LANES ? blocks - first : LANES;
-        best_fit best = {.zero_point = ALL((float)((top + 1) / 2))};
-        KERNEL(transpose_)(in + first * size, count, size, columns);
-        if (zero_points)
-            KERNEL(search_zero_points_)(columns, size, (float)top, &best);
-        else if (top == 255)
-            KERNEL(search_bytes_)(columns, size, &best);
-        else
-            KERNEL(search_symmetric_)(columns, size, (float)top, &best);
+        best_fit best = {.zero_point = ALL((float)((how->top + 1) / 2))};
+        KERNEL(load_)(&g, how, in, first, count);
+        KERNEL(search_group_)(&g, how->zero_points, &best);
         for (size_t l = 0; l < count; l++) {
             scales[first + l] = best.scale[l];
             zero_point[first + l] = (uint8_t)best.zero_point[l];
@@ -151,14 +207,13 @@ TARGET static void KERNEL(round)(const float *in, size_t blocks, unsigned size, 
     }
 }
 
-/* ---- halves ---- */
-
-TARGET static inline uint32_t KERNEL(bits_of_)(float value)
+TARGET static void KERNEL(pack)(const uint8_t *codes, size_t elements, uint8_t *out)
 {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
+    for (size_t i = 0; i < elements / 2; i++)
+        out[i] = (uint8_t)(codes[2 * i] | codes[2 * i + 1] << 4);
 }
+
+/* ---- halves ---- */
 
 TARGET static bool KERNEL(narrow)(const float *in, uint16_t *out, size_t elements)
 {
@@ -180,12 +235,8 @@ TARGET static bool KERNEL(narrow)(const float *in, uint16_t *out, size_t element
 
 TARGET static bool KERNEL(finite)(const float *in, size_t elements)
 {
-    uint32_t largest = 0;
-    for (size_t i = 0; i < elements; i++) {
-        const uint32_t magnitude = KERNEL(bits_of_)(in[i]) & 0x7fffffffu;
-        largest = magnitude > largest ? magnitude : largest;
-    }
-    return largest < 0x7f800000u;
+    return KERNEL(magnitude)(in, elements) <= FLT_MAX; /* false for NaN */
 }
 
-const gx_kernels KERNEL(gx_kernels) = {NAME, KERNEL(search), KERNEL(round), KERNEL(narrow), KERNEL(finite)};
+const gx_kernels KERNEL(gx_kernels) = {NAME,           KERNEL(search), KERNEL(round), KERNEL(pack), KERNEL(magnitude),
+                                       KERNEL(narrow), KERNEL(finite)};

@@ -5,11 +5,18 @@
 
 #define FLOAT_SCHEME(type) {.kind = GX_SCHEME_FLOAT, .dtype = type}
 /* Scales are fp16 in every precision: where the activation is fp32, a Cast widens them when the session opens. */
-#define BLOCK_SCHEME(n, size) {.kind = GX_SCHEME_BLOCK, .dtype = GX_DTYPE_F16, .bits = n, .block_size = size, .zero_points = n == 4}
-/* Eight bits for q, k and v: they are few, and cost most where they are coarse (docs/quantisation.md). */
-#define MIXED_LINEAR \
-    [GX_QUANT_ROLE_ATTENTION_QKV] = BLOCK_SCHEME(8, 128), [GX_QUANT_ROLE_ATTENTION_OUTPUT] = BLOCK_SCHEME(4, 32), \
-    [GX_QUANT_ROLE_MLP_GATE_UP] = BLOCK_SCHEME(4, 32), [GX_QUANT_ROLE_MLP_DOWN] = BLOCK_SCHEME(4, 32)
+#define INT4 {.kind = GX_SCHEME_BLOCK, .dtype = GX_DTYPE_F16, .bits = 4, .block_size = 32, .zero_points = true}
+#define INT8 {.kind = GX_SCHEME_BLOCK, .dtype = GX_DTYPE_F16, .bits = 8, .block_size = EIGHT_BIT_BLOCK}
+#define EIGHT_BIT_BLOCK 128
+
+/* Beyond, down and the attention output in eight bits would make files larger than others' mixtures of four and six. */
+#define LARGEST_SMALL_HIDDEN_SIZE 1536u
+
+/* Four bits where most weights are and least is lost: gate and up, and the embedding. Eight in the rest
+ * (docs/quantisation.md). */
+#define MIXED \
+    [GX_QUANT_ROLE_ATTENTION_QKV] = INT8, [GX_QUANT_ROLE_ATTENTION_OUTPUT] = INT8, [GX_QUANT_ROLE_MLP_GATE_UP] = INT4, \
+    [GX_QUANT_ROLE_MLP_DOWN] = INT8, [GX_QUANT_ROLE_EMBEDDING] = INT4
 
 /* Every linear weight of a layer alike. */
 #define ALL_LINEAR(scheme)                                                                                             \
@@ -19,8 +26,8 @@
 static const gx_policy table[GX_POLICY_COUNT] = {
     {"fp32", "", GX_DTYPE_F32, {ALL_LINEAR(FLOAT_SCHEME(GX_DTYPE_F32)), [GX_QUANT_ROLE_EMBEDDING] = FLOAT_SCHEME(GX_DTYPE_F32)}},
     {"fp16", "_fp16", GX_DTYPE_F16, {ALL_LINEAR(FLOAT_SCHEME(GX_DTYPE_F16)), [GX_QUANT_ROLE_EMBEDDING] = FLOAT_SCHEME(GX_DTYPE_F16)}},
-    {"q4", "_q4", GX_DTYPE_F32, {MIXED_LINEAR, [GX_QUANT_ROLE_EMBEDDING] = BLOCK_SCHEME(8, 128)}},
-    {"q4f16", "_q4f16", GX_DTYPE_F16, {MIXED_LINEAR, [GX_QUANT_ROLE_EMBEDDING] = BLOCK_SCHEME(8, 128)}},
+    {"q4", "_q4", GX_DTYPE_F32, {MIXED}},
+    {"q4f16", "_q4f16", GX_DTYPE_F16, {MIXED}},
     /* The body unfolds to fp32 when the session opens: fp32 arithmetic is the fast one in a browser. */
     {"q8",
      "_quantized",
@@ -46,41 +53,51 @@ static bool is_block_size(unsigned n)
 
 static bool has_blocks(const gx_policy *policy)
 {
-    return policy->schemes[GX_QUANT_ROLE_MLP_DOWN].kind == GX_SCHEME_BLOCK;
+    return policy->schemes[GX_QUANT_ROLE_MLP_GATE_UP].kind == GX_SCHEME_BLOCK;
 }
 
-static gx_scheme embedding_scheme(const gx_policy *policy, unsigned bits, unsigned block_size)
+static gx_scheme embedding_scheme(unsigned bits)
 {
-    if (bits == 16 || bits == 32)
-        return (gx_scheme){.kind = GX_SCHEME_FLOAT, .dtype = bits == 16 ? GX_DTYPE_F16 : GX_DTYPE_F32};
-    gx_scheme scheme = policy->schemes[GX_QUANT_ROLE_MLP_DOWN];
-    scheme.bits = bits;
-    scheme.block_size = bits == 8 ? 128 : block_size;
-    return scheme;
+    switch (bits) {
+    case 4: return (gx_scheme)INT4;
+    case 8: return (gx_scheme)INT8;
+    default: return (gx_scheme){.kind = GX_SCHEME_FLOAT, .dtype = bits == 16 ? GX_DTYPE_F16 : GX_DTYPE_F32};
+    }
 }
 
 gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, unsigned embedding_bits, gx_error *error)
 {
-    *out = table[index];
     if (!is_block_size(block_size))
         return gx_fail(error, GX_ERROR_ARGUMENT, "block size %u: expected 16, 32, 64 or 128", block_size);
     if (embedding_bits != 0 && embedding_bits != 4 && embedding_bits != 8 && embedding_bits != 16 && embedding_bits != 32)
         return gx_fail(error, GX_ERROR_ARGUMENT, "embedding bits %u: expected 4, 8, 16 or 32", embedding_bits);
+    *out = table[index];
     if (!has_blocks(out))
         return GX_OK;
+    if (embedding_bits)
+        out->schemes[GX_QUANT_ROLE_EMBEDDING] = embedding_scheme(embedding_bits);
     for (int role = 0; role < GX_QUANT_ROLE_COUNT; role++)
         if (out->schemes[role].bits == 4)
             out->schemes[role].block_size = block_size;
-    if (embedding_bits)
-        out->schemes[GX_QUANT_ROLE_EMBEDDING] = embedding_scheme(out, embedding_bits, block_size);
     return GX_OK;
+}
+
+void gx_policy_fit(gx_policy *policy, uint64_t hidden_size)
+{
+    static const gx_quant_role large[] = {GX_QUANT_ROLE_ATTENTION_OUTPUT, GX_QUANT_ROLE_MLP_DOWN};
+    if (!has_blocks(policy) || hidden_size <= LARGEST_SMALL_HIDDEN_SIZE)
+        return;
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++)
+        policy->schemes[large[i]] = policy->schemes[GX_QUANT_ROLE_MLP_GATE_UP];
 }
 
 gx_scheme gx_policy_select(const gx_policy *policy, gx_quant_role role, uint32_t layer, uint32_t layer_count, char *rule, size_t rule_nbytes)
 {
     static const char *const names[GX_QUANT_ROLE_COUNT] = {"q, k and v", "attention output", "gate and up", "down", "embedding and head"};
-    (void)layer;
+    (void)layer; /* every layer alike: which ones suffer most differs from model to model */
     (void)layer_count;
-    snprintf(rule, rule_nbytes, "%s: %s", policy->name, names[role]);
+    char scheme[64];
+    gx_scheme_name(&policy->schemes[role], scheme, sizeof scheme);
+    snprintf(rule, rule_nbytes, "%s: %s in %s", policy->name, names[role], scheme);
     return policy->schemes[role];
 }

@@ -30,6 +30,9 @@ const char *gx_policy_suffix(unsigned index);
  * 0 for the default. They concern the 4-bit precisions alone. */
 gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, unsigned embedding_bits, gx_error *error) GX_MUST_USE;
 
+/* Adapts the row to the size of a model: in larger ones four bits cost less quality, and eight more bytes. */
+void gx_policy_fit(gx_policy *policy, uint64_t hidden_size);
+
 /* The scheme of a weight. `rule` receives a few words on why. */
 gx_scheme gx_policy_select(const gx_policy *policy, gx_quant_role role, uint32_t layer, uint32_t layer_count, char *rule, size_t rule_nbytes);
 

@@ -38,7 +38,6 @@ static uint64_t row_int8_nbytes(const gx_scheme *scheme, gx_part part, uint64_t 
 /* ---- float ---- */
 
 #define LARGEST_FP16 65504.0f
-#define LARGEST_FP32 3.4028235e38f
 
 static gx_status not_finite(const float *in, uint64_t rows, uint64_t row_elements, float limit, gx_error *error)
 {
@@ -49,9 +48,10 @@ static gx_status not_finite(const float *in, uint64_t rows, uint64_t row_element
     return GX_OK;
 }
 
-static gx_status float_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements,
+static gx_status float_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, const float *importance,
                               void *const parts[GX_PART_COUNT], void *scratch, gx_error *error)
 {
+    (void)importance;
     (void)scratch;
     if (scheme->dtype == GX_DTYPE_F32) {
         memcpy(parts[GX_PART_VALUES], in, rows * row_elements * sizeof *in);
@@ -69,42 +69,35 @@ static void float_decode(const gx_scheme *scheme, const void *const parts[GX_PAR
 
 /* ---- int8 rows ---- */
 
-#define UNSIGNED_ZERO_POINT 128
+#define MIDDLE 128u /* the code of zero: signed bytes are the unsigned ones with the top bit turned */
 
-static gx_status row_int8_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements,
+static gx_status row_int8_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, const float *importance,
                                  void *const parts[GX_PART_COUNT], void *scratch, gx_error *error)
 {
+    (void)importance;
     (void)scratch;
     (void)error;
-    const int zero_point = scheme->transposed ? UNSIGNED_ZERO_POINT : 0;
+    const gx_kernels *kernels = gx_kernels_get();
+    const uint8_t turn = scheme->transposed ? 0 : MIDDLE, zero_point = MIDDLE;
     uint8_t *values = parts[GX_PART_VALUES];
     float *scales = parts[GX_PART_SCALES];
-    const float *all = in;
     for (uint64_t r = 0; r < rows; r++, in += row_elements, values += row_elements) {
-        float largest = 0;
-        bool finite = true; /* fmaxf passes over NaN */
-        for (uint64_t i = 0; i < row_elements; i++) {
-            largest = fmaxf(largest, fabsf(in[i]));
-            finite &= fabsf(in[i]) <= FLT_MAX;
-        }
-        if (!finite)
-            return not_finite(all, rows, row_elements, FLT_MAX, error);
-        scales[r] = largest / 127.0f;
-        const float inverse = largest > 0 ? 127.0f / largest : 0;
+        scales[r] = kernels->magnitude(in, row_elements) / 127.0f;
+        kernels->round(in, 1, (unsigned)row_elements, 255, &scales[r], &zero_point, values);
         for (uint64_t i = 0; i < row_elements; i++)
-            values[i] = (uint8_t)((int)lrintf(in[i] * inverse) + zero_point);
+            values[i] ^= turn;
     }
     return GX_OK;
 }
 
 static void row_int8_decode(const gx_scheme *scheme, const void *const parts[GX_PART_COUNT], uint64_t rows, uint64_t row_elements, float *out)
 {
+    const uint8_t turn = scheme->transposed ? 0 : MIDDLE;
     const uint8_t *values = parts[GX_PART_VALUES];
     const float *scales = parts[GX_PART_SCALES];
     for (uint64_t r = 0; r < rows; r++) {
         for (uint64_t i = 0; i < row_elements; i++) {
-            const uint8_t byte = values[r * row_elements + i];
-            const int code = scheme->transposed ? (int)byte - UNSIGNED_ZERO_POINT : (int8_t)byte;
+            const int code = (values[r * row_elements + i] ^ turn) - (int)MIDDLE;
             out[r * row_elements + i] = (float)code * scales[r];
         }
     }
@@ -114,7 +107,8 @@ static void row_int8_decode(const gx_scheme *scheme, const void *const parts[GX_
 
 static const struct {
     uint64_t (*part_row_nbytes)(const gx_scheme *, gx_part, uint64_t);
-    gx_status (*encode)(const gx_scheme *, const float *, uint64_t, uint64_t, void *const[GX_PART_COUNT], void *, gx_error *);
+    gx_status (*encode)(const gx_scheme *, const float *, uint64_t, uint64_t, const float *, void *const[GX_PART_COUNT], void *,
+                        gx_error *);
     void (*decode)(const gx_scheme *, const void *const[GX_PART_COUNT], uint64_t, uint64_t, float *);
 } kinds[] = {
     [GX_SCHEME_FLOAT] = {float_row_nbytes, float_encode, float_decode},
@@ -132,12 +126,18 @@ size_t gx_scheme_scratch_nbytes(const gx_scheme *scheme, uint64_t row_elements)
     return scheme->kind == GX_SCHEME_BLOCK ? gx_block_scratch_nbytes(scheme, row_elements) : 0;
 }
 
-gx_status gx_scheme_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements,
-                           void *const parts[GX_PART_COUNT], void *scratch, gx_error *error)
+gx_status gx_scheme_encode_weighted(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, const float *importance,
+                                    void *const parts[GX_PART_COUNT], void *scratch, gx_error *error)
 {
     if (scheme->kind != GX_SCHEME_FLOAT && !gx_kernels_get()->finite(in, rows * row_elements))
-        return not_finite(in, rows, row_elements, LARGEST_FP32, error);
-    return kinds[scheme->kind].encode(scheme, in, rows, row_elements, parts, scratch, error);
+        return not_finite(in, rows, row_elements, FLT_MAX, error);
+    return kinds[scheme->kind].encode(scheme, in, rows, row_elements, importance, parts, scratch, error);
+}
+
+gx_status gx_scheme_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, void *const parts[GX_PART_COUNT],
+                           void *scratch, gx_error *error)
+{
+    return gx_scheme_encode_weighted(scheme, in, rows, row_elements, NULL, parts, scratch, error);
 }
 
 void gx_scheme_decode(const gx_scheme *scheme, const void *const parts[GX_PART_COUNT], uint64_t rows, uint64_t row_elements, float *out)

@@ -31,9 +31,16 @@ uint64_t gx_scheme_part_row_nbytes(const gx_scheme *scheme, gx_part part, uint64
 /* Memory that gx_scheme_encode needs for rows of this length. */
 size_t gx_scheme_scratch_nbytes(const gx_scheme *scheme, uint64_t row_elements);
 
-/* in: fp32 [rows, row_elements]; parts[i] receives rows * gx_scheme_part_row_nbytes bytes. A value that is NaN, infinite or too large for fp16 is GX_ERROR_UNSUPPORTED, naming row and column. */
-gx_status gx_scheme_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements,
-                           void *const parts[GX_PART_COUNT], void *scratch, gx_error *error) GX_MUST_USE;
+/* in: fp32 [rows, row_elements]; parts[i] receives rows * gx_scheme_part_row_nbytes bytes, aligned for the part's type.
+ * A value that is NaN, infinite or beyond the type, or a block whose scale is, is GX_ERROR_UNSUPPORTED, naming row and
+ * column. */
+gx_status gx_scheme_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, void *const parts[GX_PART_COUNT],
+                           void *scratch, gx_error *error) GX_MUST_USE;
+
+/* The same, where a squared error in column i costs importance[i], positive (quant/importance.h). NULL: all alike. Only
+ * blocks are searched, so it matters to them alone. */
+gx_status gx_scheme_encode_weighted(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, const float *importance,
+                                    void *const parts[GX_PART_COUNT], void *scratch, gx_error *error) GX_MUST_USE;
 
 /* The values that the parts mean, [rows, row_elements]. */
 void gx_scheme_decode(const gx_scheme *scheme, const void *const parts[GX_PART_COUNT], uint64_t rows, uint64_t row_elements, float *out);

@@ -1,0 +1,157 @@
+/* Which scheme a weight gets, by precision, options and size of the model; and what importance the norms give. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "quant/importance.h"
+#include "quant/policy.h"
+
+static gx_policy make(unsigned index, unsigned block_size, unsigned embedding_bits)
+{
+    gx_policy policy;
+    assert_int_equal(gx_policy_make(&policy, index, block_size, embedding_bits, NULL), GX_OK);
+    return policy;
+}
+
+static void check(const gx_policy *policy, gx_quant_role role, const char *expected)
+{
+    char name[64], rule[160];
+    const gx_scheme scheme = gx_policy_select(policy, role, 3, 18, rule, sizeof rule);
+    gx_scheme_name(&scheme, name, sizeof name);
+    assert_string_equal(name, expected);
+    assert_true(strncmp(rule, policy->name, strlen(policy->name)) == 0);
+    assert_non_null(strstr(rule, expected));
+}
+
+static void precisions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *suffix;
+        gx_dtype activation;
+        const char *schemes[GX_QUANT_ROLE_COUNT];
+    } expected[GX_POLICY_COUNT] = {
+        {"fp32", "", GX_DTYPE_F32, {"fp32", "fp32", "fp32", "fp32", "fp32"}},
+        {"fp16", "_fp16", GX_DTYPE_F16, {"fp16", "fp16", "fp16", "fp16", "fp16"}},
+        {"q4",
+         "_q4",
+         GX_DTYPE_F32,
+         {"int8, blocks of 128", "int8, blocks of 128", "int4, blocks of 32, zero points", "int8, blocks of 128", "int4, blocks of 32, zero points"}},
+        {"q4f16",
+         "_q4f16",
+         GX_DTYPE_F16,
+         {"int8, blocks of 128", "int8, blocks of 128", "int4, blocks of 32, zero points", "int8, blocks of 128", "int4, blocks of 32, zero points"}},
+        {"q8",
+         "_quantized",
+         GX_DTYPE_F32,
+         {"int8, one scale a row", "int8, one scale a row", "int8, one scale a row", "int8, one scale a row", "int8, one scale a row, transposed"}},
+    };
+    for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
+        const gx_policy policy = make(i, 32, 0);
+        assert_string_equal(policy.name, expected[i].name);
+        assert_string_equal(gx_policy_name(i), expected[i].name);
+        assert_string_equal(policy.suffix, expected[i].suffix);
+        assert_int_equal(policy.activation, expected[i].activation);
+        for (int role = 0; role < GX_QUANT_ROLE_COUNT; role++)
+            check(&policy, (gx_quant_role)role, expected[i].schemes[role]);
+    }
+}
+
+static void block_size_is_of_the_four_bit_weights(void **state)
+{
+    (void)state;
+    const gx_policy policy = make(2, 64, 0);
+    check(&policy, GX_QUANT_ROLE_MLP_GATE_UP, "int4, blocks of 64, zero points");
+    check(&policy, GX_QUANT_ROLE_EMBEDDING, "int4, blocks of 64, zero points");
+    check(&policy, GX_QUANT_ROLE_MLP_DOWN, "int8, blocks of 128");
+}
+
+static void embedding_bits(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned bits;
+        const char *name;
+    } cases[] = {{4, "int4, blocks of 16, zero points"}, {8, "int8, blocks of 128"}, {16, "fp16"}, {32, "fp32"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const gx_policy policy = make(3, 16, cases[i].bits), other = make(0, 16, cases[i].bits);
+        check(&policy, GX_QUANT_ROLE_EMBEDDING, cases[i].name);
+        check(&policy, GX_QUANT_ROLE_MLP_GATE_UP, "int4, blocks of 16, zero points");
+        check(&other, GX_QUANT_ROLE_EMBEDDING, "fp32");
+    }
+}
+
+static void larger_models_get_fewer_bits(void **state)
+{
+    (void)state;
+    gx_policy policy = make(2, 64, 0);
+    gx_policy_fit(&policy, 1152);
+    check(&policy, GX_QUANT_ROLE_MLP_DOWN, "int8, blocks of 128");
+    gx_policy_fit(&policy, 2560);
+    check(&policy, GX_QUANT_ROLE_MLP_DOWN, "int4, blocks of 64, zero points");
+    check(&policy, GX_QUANT_ROLE_ATTENTION_OUTPUT, "int4, blocks of 64, zero points");
+    check(&policy, GX_QUANT_ROLE_ATTENTION_QKV, "int8, blocks of 128");
+    policy = make(4, 32, 0);
+    gx_policy_fit(&policy, 2560);
+    check(&policy, GX_QUANT_ROLE_MLP_DOWN, "int8, one scale a row");
+}
+
+static void wrong_options(void **state)
+{
+    (void)state;
+    gx_policy policy = {.name = "untouched"};
+    gx_error error = {0};
+    assert_int_equal(gx_policy_make(&policy, 2, 48, 0, &error), GX_ERROR_ARGUMENT);
+    assert_non_null(strstr(error.message, "block size 48: expected 16, 32, 64 or 128"));
+    error = (gx_error){0};
+    assert_int_equal(gx_policy_make(&policy, 2, 32, 5, &error), GX_ERROR_ARGUMENT);
+    assert_non_null(strstr(error.message, "embedding bits 5: expected 4, 8, 16 or 32"));
+    assert_string_equal(policy.name, "untouched");
+}
+
+static void importance_follows_the_stream(void **state)
+{
+    (void)state;
+    double stream[4];
+    float out[4];
+    gx_importance_start(stream, 4);
+    gx_importance_add(stream, (const float[]){1, 3, 0, -1}, 4); /* 2, 10, 1, 2 */
+    gx_importance_read(out, stream, (const float[]){2, 1, 1, -1}, 4); /* 8, 10, 1, 2: mean 5.25 */
+    const float expected[4] = {8 / 5.25f, 10 / 5.25f, 1 / 5.25f, 2 / 5.25f};
+    for (int k = 0; k < 4; k++)
+        assert_true(fabsf(out[k] - expected[k]) < 1e-6f);
+}
+
+static void importance_is_always_positive_and_finite(void **state)
+{
+    (void)state;
+    double stream[3];
+    float out[3];
+    static const float norms[][3] = {{0, 1, 1}, {0, 0, 0}, {NAN, 1, 1}, {INFINITY, 1, 1}, {1e20f, 1e-20f, 1}};
+    for (size_t i = 0; i < sizeof norms / sizeof *norms; i++) {
+        gx_importance_start(stream, 3);
+        gx_importance_add(stream, norms[i], 3);
+        gx_importance_read(out, stream, norms[i], 3);
+        for (int k = 0; k < 3; k++)
+            assert_true(out[k] >= 0x1p-10f && out[k] <= 0x1p20f);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(precisions),
+        cmocka_unit_test(block_size_is_of_the_four_bit_weights),
+        cmocka_unit_test(embedding_bits),
+        cmocka_unit_test(larger_models_get_fewer_bits),
+        cmocka_unit_test(wrong_options),
+        cmocka_unit_test(importance_follows_the_stream),
+        cmocka_unit_test(importance_is_always_positive_and_finite),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
