@@ -21,9 +21,10 @@ void gx_alloc_fail_after(uint64_t n)
 
 void *gx_alloc(size_t count, size_t size)
 {
-    if (gx_countdown_step(&fail_countdown))
+    size_t nbytes;
+    if (gx_countdown_step(&fail_countdown) || __builtin_mul_overflow(count, size, &nbytes))
         return NULL;
-    return calloc(count ? count : 1, size ? size : 1);
+    return calloc(nbytes ? nbytes : 1, 1);
 }
 
 void *gx_realloc(void *pointer, size_t count, size_t size)
