@@ -335,20 +335,33 @@ static gx_status make_layers(gx_model *model, gx_arena *arena, const attention_c
 
 /* ---- the rest ---- */
 
-/* Google trained Gemma 1 with the tanh form, and its files say "gelu"; Transformers maps that to the tanh form. */
+/* Google trained Gemma 1 with the tanh form, and its files say "hidden_act": "gelu"; Transformers maps that to the tanh form.
+ * "hidden_activation", the later key, means what it says. */
 static gx_status read_activation(gx_model *model, const gx_config_source *source, gx_error *error)
 {
     const char *name = NULL;
     const char *key = "hidden_activation";
     GX_TRY(gx_json_get_string(source->text, source->name, key, &name, error));
-    if (!name) {
+    const bool old_key = !name;
+    if (old_key) {
         key = "hidden_act";
         GX_TRY(gx_json_get_string(source->text, source->name, key, &name, error));
     }
-    model->activation = GX_ACTIVATION_GELU_TANH;
-    if (!name || strcmp(name, "gelu_pytorch_tanh") == 0 || strcmp(name, "gelu") == 0)
+    const bool is_gelu = name && strcmp(name, "gelu") == 0;
+    model->activation = is_gelu && !old_key ? GX_ACTIVATION_GELU_ERF : GX_ACTIVATION_GELU_TANH;
+    if (!name || is_gelu || strcmp(name, "gelu_pytorch_tanh") == 0)
         return GX_OK;
     return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: %s is '%s', expected gelu_pytorch_tanh", source->name, key, name);
+}
+
+/* Embedding models share the architecture, but look at later positions, too: no decoder. */
+static gx_status refuse_bidirectional(const gx_config_source *source, gx_error *error)
+{
+    bool bidirectional = false;
+    GX_TRY(gx_json_get_bool(source->text, source->name, "use_bidirectional_attention", &bidirectional, error));
+    if (bidirectional)
+        return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: use_bidirectional_attention is true: an embedding model, no decoder", source->name);
+    return GX_OK;
 }
 
 static gx_status read_softcaps(gx_model *model, gx_arena *arena, const gx_config_source *source, gx_error *error)
@@ -407,6 +420,7 @@ gx_status gx_config_read(gx_model *model, gx_arena *arena, const gx_config_sourc
     attention_config attention = {0};
     model->family = source->family;
     model->family_name = source->family->name;
+    GX_TRY(refuse_bidirectional(source, error));
     GX_TRY(read_sizes(model, &attention, source, error));
     model->rms_norm_eps = source->family->defaults.rms_norm_eps;
     GX_TRY(read_positive(source, source->text, "rms_norm_eps", &model->rms_norm_eps, error));
