@@ -2,6 +2,7 @@
  * config.json from GGUF metadata, so that both sources are read by one reader and a folder written from a GGUF loads in
  * Transformers. What GGUF does not store (query_pre_attn_scalar) is derived as llama.cpp derives it.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,8 +56,8 @@ static gx_status get_double(double *out, double fallback, const gx_checkpoint *c
     *out = fallback;
     if (!value)
         return GX_OK;
-    if (value->kind != GX_GGUF_FLOAT)
-        return gx_fail(error, GX_ERROR_FORMAT, "%s: %s.%s is not a float", gx_checkpoint_path(checkpoint), architecture, suffix);
+    if (value->kind != GX_GGUF_FLOAT || !isfinite(value->f))
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: %s.%s is not a finite float", gx_checkpoint_path(checkpoint), architecture, suffix);
     *out = value->f;
     return GX_OK;
 }
