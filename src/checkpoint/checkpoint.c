@@ -5,7 +5,6 @@
 #include "base/checked.h"
 #include "checkpoint/internal.h"
 
-#define MAX_TENSORS ((size_t)1 << 20)
 #define MAX_FILES ((size_t)4096)
 
 /* ---- filling ---- */
@@ -54,8 +53,8 @@ gx_status gx_checkpoint_add_tensor(gx_checkpoint *checkpoint, const gx_tensor *t
 {
     gx_tensor checked = *tensor;
     GX_TRY(check_tensor(checkpoint, &checked, error));
-    if (checkpoint->tensor_count == MAX_TENSORS)
-        return gx_fail(error, GX_ERROR_FORMAT, "%s: more than %zu tensors", checkpoint->path, MAX_TENSORS);
+    if (checkpoint->tensor_count == GX_MAX_TENSORS)
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: more than %zu tensors", checkpoint->path, GX_MAX_TENSORS);
     if (checkpoint->tensor_count == checkpoint->tensor_capacity) {
         const size_t capacity = checkpoint->tensor_capacity ? checkpoint->tensor_capacity * 2 : 256;
         gx_tensor *grown = gx_realloc(checkpoint->tensors, capacity, sizeof *grown);
@@ -97,7 +96,7 @@ static gx_status check_order(const gx_checkpoint *checkpoint, gx_error *error)
     return GX_OK;
 }
 
-static gx_status sort_tensors(gx_checkpoint *checkpoint, gx_error *error)
+gx_status gx_checkpoint_sort(gx_checkpoint *checkpoint, gx_error *error)
 {
     const size_t count = checkpoint->tensor_count;
     if (count == 0)
@@ -120,7 +119,16 @@ static bool ends_with(const char *text, const char *ending)
     return n >= m && strcmp(text + n - m, ending) == 0;
 }
 
-/* The only file of a folder with this ending; NULL in *out when there is none or more than one (*count says). */
+/* "name-00001-of-00003.gguf" and "name-00002-of-00003.gguf" */
+static bool parts_of_one_model(const char *a, const char *b)
+{
+    const size_t length = strlen(a), number = sizeof "00001-of-00003.gguf" - 1, total = sizeof "-of-00003.gguf" - 1;
+    return length > number && strlen(b) == length && ends_with(a, ".gguf") && strncmp(a + length - total, "-of-", 4) == 0 &&
+           memcmp(a, b, length - number) == 0 && strcmp(a + length - total, b + length - total) == 0;
+}
+
+/* The only file of a folder with this ending; NULL in *out when there is none or more than one (*count says). The parts of
+ * a split model are one file: names are sorted, so that they follow each other. */
 static gx_status find_only(const gx_checkpoint *checkpoint, const char *ending, const char **out, size_t *count, gx_error *error)
 {
     char **names = NULL;
@@ -128,9 +136,12 @@ static gx_status find_only(const gx_checkpoint *checkpoint, const char *ending, 
     GX_TRY(gx_folder_list(checkpoint->arena, checkpoint->path, &names, &n, error));
     *count = 0;
     *out = NULL;
-    for (size_t i = 0; i < n; i++)
-        if (ends_with(names[i], ending) && ++*count == 1)
+    for (size_t i = 0; i < n; i++) {
+        if (!ends_with(names[i], ending) || (i > 0 && parts_of_one_model(names[i - 1], names[i])))
+            continue;
+        if (++*count == 1)
             *out = names[i];
+    }
     if (*count > 1)
         *out = NULL;
     return GX_OK;
@@ -203,8 +214,8 @@ gx_status gx_checkpoint_open(gx_checkpoint **out, const char *path, gx_error *er
     checkpoint->arena = arena;
     checkpoint->path = gx_arena_copy_string(arena, path);
     gx_status status = checkpoint->path ? open_any(checkpoint, error) : gx_fail_memory(error);
-    if (status == GX_OK)
-        status = sort_tensors(checkpoint, error);
+    if (status == GX_OK && !checkpoint->by_name)
+        status = gx_checkpoint_sort(checkpoint, error);
     if (status == GX_OK)
         *out = checkpoint;
     else

@@ -55,7 +55,7 @@ typedef struct gx_gguf_value {
 typedef struct gx_checkpoint gx_checkpoint;
 
 /* `path`: a folder with model.safetensors or model.safetensors.index.json (or exactly one other .safetensors file), or
- * a .gguf file (of a split model: its first part), or a folder whose only weights are one GGUF. */
+ * a .gguf file (of a split model: any part), or a folder whose only weights are one GGUF, split or not. */
 gx_status gx_checkpoint_open(gx_checkpoint **out, const char *path, gx_error *error) GX_MUST_USE;
 void gx_checkpoint_close(gx_checkpoint *checkpoint); /* NULL allowed */
 

@@ -46,7 +46,7 @@ typedef struct reader {
 static gx_status fail(reader *r, gx_status status, const char *format, ...) GX_PRINTF(3, 4);
 static gx_status fail(reader *r, gx_status status, const char *format, ...)
 {
-    char text[512];
+    char text[1024];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
@@ -74,6 +74,9 @@ static gx_gguf_string take_string(reader *r)
 static const char *take_name(reader *r)
 {
     const gx_gguf_string name = take_string(r);
+    if (r->stream.status == GX_OK && name.nbytes > GX_MAX_NAME_NBYTES)
+        r->stream.status = fail(r, GX_ERROR_FORMAT, "a name of %zu bytes, expected at most %zu: '%.100s…'", name.nbytes, GX_MAX_NAME_NBYTES,
+                                name.bytes);
     if (r->stream.status == GX_OK && (name.nbytes == 0 || strlen(name.bytes) != name.nbytes))
         r->stream.status = fail(r, GX_ERROR_FORMAT, "a name is empty or holds a NUL character");
     return name.bytes;
@@ -272,6 +275,8 @@ static gx_status take_file(reader *r)
     const uint64_t pairs = gx_gguf_take_count(&r->stream, "metadata pairs", 13);
     if (r->stream.status != GX_OK)
         return r->stream.status;
+    if (tensors > GX_MAX_TENSORS)
+        return fail(r, GX_ERROR_FORMAT, "%llu tensors, expected at most %zu", (unsigned long long)tensors, GX_MAX_TENSORS);
     if (pairs > MAX_PAIRS)
         return fail(r, GX_ERROR_FORMAT, "%llu metadata pairs, expected at most %u", (unsigned long long)pairs, MAX_PAIRS);
     GX_TRY(take_metadata(r, pairs));

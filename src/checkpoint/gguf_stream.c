@@ -4,6 +4,7 @@
 #include "checkpoint/gguf_stream.h"
 
 #define WINDOW_NBYTES ((size_t)1 << 18)
+#define HEADER_LIMIT ((uint64_t)1 << 28)
 
 gx_status gx_gguf_stream_open(gx_gguf_stream *stream, gx_file *file, gx_error *error)
 {
@@ -19,7 +20,8 @@ void gx_gguf_stream_close(gx_gguf_stream *stream)
 
 uint64_t gx_gguf_bytes_left(const gx_gguf_stream *stream)
 {
-    return gx_file_nbytes(stream->file) - stream->at;
+    const uint64_t nbytes = gx_file_nbytes(stream->file);
+    return (nbytes < HEADER_LIMIT ? nbytes : HEADER_LIMIT) - stream->at;
 }
 
 static bool fill_window(gx_gguf_stream *stream)
@@ -40,9 +42,12 @@ static size_t in_window(const gx_gguf_stream *stream)
 void gx_gguf_take(gx_gguf_stream *stream, void *out, size_t nbytes)
 {
     uint8_t *bytes = out;
+    const uint64_t whole = gx_file_nbytes(stream->file);
     if (stream->status == GX_OK && nbytes > gx_gguf_bytes_left(stream))
-        stream->status = gx_fail(stream->error, GX_ERROR_FORMAT, "%s: the file ends at byte %llu, inside its header",
-                                 gx_file_path(stream->file), (unsigned long long)gx_file_nbytes(stream->file));
+        stream->status = whole > HEADER_LIMIT ? gx_fail(stream->error, GX_ERROR_FORMAT, "%s: a header over %llu bytes",
+                                                        gx_file_path(stream->file), (unsigned long long)HEADER_LIMIT)
+                                              : gx_fail(stream->error, GX_ERROR_FORMAT, "%s: the file ends at byte %llu, inside its header",
+                                                        gx_file_path(stream->file), (unsigned long long)whole);
     while (stream->status == GX_OK && nbytes > 0) {
         if (in_window(stream) == 0 && !fill_window(stream))
             break;

@@ -1,5 +1,6 @@
 /* A forward reader over the header of a GGUF file: a window of the file in memory, every count checked against the bytes
- * that are left. The first failure sticks; values after it are 0. */
+ * that are left. The first failure sticks; values after it are 0. A header may have 256 MiB (with a vocabulary of 262,144
+ * pieces it has 6), so that no count is believed only because the file is large. */
 #ifndef GX_CHECKPOINT_GGUF_STREAM_H
 #define GX_CHECKPOINT_GGUF_STREAM_H
 
@@ -18,7 +19,7 @@ typedef struct gx_gguf_stream {
 gx_status gx_gguf_stream_open(gx_gguf_stream *stream, gx_file *file, gx_error *error) GX_MUST_USE;
 void gx_gguf_stream_close(gx_gguf_stream *stream);
 
-uint64_t gx_gguf_bytes_left(const gx_gguf_stream *stream);
+uint64_t gx_gguf_bytes_left(const gx_gguf_stream *stream); /* for the header */
 void gx_gguf_take(gx_gguf_stream *stream, void *out, size_t nbytes);
 uint32_t gx_gguf_take_u32(gx_gguf_stream *stream);
 uint64_t gx_gguf_take_u64(gx_gguf_stream *stream);

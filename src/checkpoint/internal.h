@@ -4,6 +4,10 @@
 
 #include "checkpoint/checkpoint.h"
 
+/* Far beyond any model; what a hostile header may ask for at most. */
+#define GX_MAX_TENSORS ((size_t)1 << 16)
+#define GX_MAX_NAME_NBYTES ((size_t)512) /* longer ones would push the reason out of an error message */
+
 struct gx_checkpoint {
     gx_arena *arena;
     gx_checkpoint_format format;
@@ -12,7 +16,7 @@ struct gx_checkpoint {
     size_t file_count, file_capacity;
     gx_tensor *tensors; /* on the heap while it grows */
     size_t tensor_count, tensor_capacity;
-    const gx_tensor **by_name; /* sorted */
+    const gx_tensor **by_name; /* sorted; NULL: not yet */
     gx_gguf_value *metadata;
     size_t metadata_count;
 };
@@ -22,6 +26,9 @@ gx_status gx_checkpoint_add_file(gx_checkpoint *checkpoint, const char *path, un
 
 /* Adds a tensor whose name is in the arena, after checking its elements and that its bytes are inside the file. */
 gx_status gx_checkpoint_add_tensor(gx_checkpoint *checkpoint, const gx_tensor *tensor, gx_error *error) GX_MUST_USE;
+
+/* Sorts what was added and refuses duplicates and overlaps; gx_checkpoint_find works from here on. Nothing may be added after it. */
+gx_status gx_checkpoint_sort(gx_checkpoint *checkpoint, gx_error *error) GX_MUST_USE;
 
 /* safetensors.c: one file. shards.c: an index. gguf.c: a file, and the other parts of a split model. */
 gx_status gx_safetensors_read(gx_checkpoint *checkpoint, const char *path, gx_error *error) GX_MUST_USE;

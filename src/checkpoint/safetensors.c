@@ -50,6 +50,9 @@ static gx_status read_span(gx_tensor *tensor, const reader *r, yyjson_val *span,
 static gx_status read_tensor(const reader *r, yyjson_val *key, yyjson_val *value, gx_error *error)
 {
     const char *name = yyjson_get_str(key), *dtype = NULL;
+    if (yyjson_get_len(key) > GX_MAX_NAME_NBYTES)
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: tensor '%.100s…': a name of %zu bytes, expected at most %zu", r->path, name,
+                       yyjson_get_len(key), GX_MAX_NAME_NBYTES);
     if (strlen(name) != yyjson_get_len(key))
         return gx_fail(error, GX_ERROR_FORMAT, "%s: tensor '%s…': its name holds a NUL character", r->path, name);
     gx_tensor tensor = {.name = gx_arena_copy_string(r->checkpoint->arena, name), .file = r->file};
@@ -59,7 +62,7 @@ static gx_status read_tensor(const reader *r, yyjson_val *key, yyjson_val *value
         return gx_fail(error, GX_ERROR_FORMAT, "%s: tensor '%s' is described by a %s, expected an object", r->path, name, yyjson_get_type_desc(value));
     gx_status status = gx_json_get_string(value, name, "dtype", &dtype, error);
     if (status == GX_OK && (!dtype || !gx_dtype_from_safetensors(dtype, &tensor.dtype)))
-        status = gx_fail(error, GX_ERROR_UNSUPPORTED, "tensor '%s': dtype '%s' is not known", name, dtype ? dtype : "(none)");
+        status = gx_fail(error, GX_ERROR_UNSUPPORTED, "tensor '%s': dtype '%.40s' is not known", name, dtype ? dtype : "(none)");
     if (status != GX_OK) {
         gx_error_note(error, "%s", r->path);
         return status;

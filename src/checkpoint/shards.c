@@ -28,7 +28,7 @@ static gx_status open_shards(gx_checkpoint *checkpoint, const char *path, yyjson
     {
         const char *name = yyjson_get_str(value);
         if (!name || !is_plain_name(name, yyjson_get_len(value)))
-            return gx_fail(error, GX_ERROR_FORMAT, "%s: the shard of '%s' is no plain file name", path, yyjson_get_str(key));
+            return gx_fail(error, GX_ERROR_FORMAT, "%s: the shard of '%.300s' is no plain file name", path, yyjson_get_str(key));
         if (has_file(checkpoint, name))
             continue;
         char *shard = gx_path_join(checkpoint->arena, checkpoint->folder, name);
@@ -39,27 +39,15 @@ static gx_status open_shards(gx_checkpoint *checkpoint, const char *path, yyjson
     return GX_OK;
 }
 
-static const gx_tensor *find_unsorted(const gx_checkpoint *checkpoint, const char *name, size_t *hint)
-{
-    for (size_t i = 0; i < checkpoint->tensor_count; i++) { /* files list tensors in the map's order: the hint hits */
-        const gx_tensor *tensor = &checkpoint->tensors[(*hint + i) % checkpoint->tensor_count];
-        if (strcmp(tensor->name, name) == 0) {
-            *hint = (*hint + i + 1) % checkpoint->tensor_count;
-            return tensor;
-        }
-    }
-    return NULL;
-}
-
 static gx_status check_map(const gx_checkpoint *checkpoint, const char *path, yyjson_val *map, gx_error *error)
 {
-    size_t index, count, hint = 0;
+    size_t index, count;
     yyjson_val *key, *value;
     yyjson_obj_foreach(map, index, count, key, value)
     {
-        const gx_tensor *tensor = find_unsorted(checkpoint, yyjson_get_str(key), &hint);
+        const gx_tensor *tensor = gx_checkpoint_find(checkpoint, yyjson_get_str(key));
         if (!tensor || strcmp(gx_path_name(gx_file_path(checkpoint->files[tensor->file])), yyjson_get_str(value)) != 0)
-            return gx_fail(error, GX_ERROR_FORMAT, "%s: tensor '%s' is not in '%s'", path, yyjson_get_str(key), yyjson_get_str(value));
+            return gx_fail(error, GX_ERROR_FORMAT, "%s: tensor '%.300s' is not in '%.300s'", path, yyjson_get_str(key), yyjson_get_str(value));
     }
     return GX_OK;
 }
@@ -74,6 +62,8 @@ gx_status gx_shards_read(gx_checkpoint *checkpoint, const char *path, gx_error *
         status = gx_fail(error, GX_ERROR_FORMAT, "%s: no 'weight_map'", path);
     if (status == GX_OK)
         status = open_shards(checkpoint, path, map, error);
+    if (status == GX_OK)
+        status = gx_checkpoint_sort(checkpoint, error);
     if (status == GX_OK)
         status = check_map(checkpoint, path, map, error);
     yyjson_doc_free(doc);
