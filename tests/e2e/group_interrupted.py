@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import synthetic
-from harness import CANCELLED, IO, TINY, Skip, check, check_nothing_left, crashed, files_under
+from harness import CANCELLED, IO, TINY, Failure, Skip, check, check_nothing_left, files_under
 
 MODEL = "gemma3-untied-f16"
 WAIT = 120  # seconds until a conversion that never starts is given up
@@ -86,8 +86,12 @@ def failing_calls(environment, call, error, count):
         # Reads: of the source alone, for the loader of the program reads, too.
         only = ["-P", str(TINY / MODEL / "model.safetensors")] if call == "pread64" else []
         strace = ["strace", "-f", "-o", "/dev/null", *only, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={n}"]
-        result = environment.program.run("build", TINY / MODEL, "-o", out, "-p", "fp32", "q4", "-q", "--threads", "2", before=strace)
-        check(not crashed(result), str(result))
+        try:
+            result = environment.program.run("build", TINY / MODEL, "-o", out, "-p", "fp32", "q4", "-q", "--threads", "2", before=strace)
+        except Failure as failure:
+            if "while loading shared libraries" in str(failure):
+                continue  # the call was the loader's
+            raise
         if result.status == 0:
             continue  # fewer calls than n
         failures += 1
