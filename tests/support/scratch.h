@@ -64,6 +64,7 @@ static inline const char *scratch_write(const char *name, const void *bytes, siz
         mkdir(parent, 0777);
         *slash = '/';
     }
+    unlink(path); /* truncating a file makes some file systems wait for the disk */
     FILE *file = fopen(path, "wb");
     if (!file || fwrite(bytes, 1, nbytes, file) != nbytes || fclose(file) != 0)
         fail_msg("cannot write %s", path);
