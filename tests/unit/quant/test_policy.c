@@ -86,6 +86,18 @@ static void embedding_bits(void **state)
     }
 }
 
+static void every_fourth_attention_output_has_four_bits(void **state)
+{
+    (void)state;
+    char rule[160];
+    const gx_policy policy = make(2, 32, 0), q8 = make(4, 32, 0);
+    for (uint32_t layer = 0; layer < 18; layer++) {
+        assert_int_equal(gx_policy_select(&policy, GX_QUANT_ROLE_ATTENTION_OUTPUT, layer, 18, rule, sizeof rule).bits, layer % 4 == 2 ? 4 : 8);
+        assert_int_equal(gx_policy_select(&policy, GX_QUANT_ROLE_MLP_DOWN, layer, 18, rule, sizeof rule).bits, 8);
+        assert_int_equal(gx_policy_select(&q8, GX_QUANT_ROLE_ATTENTION_OUTPUT, layer, 18, rule, sizeof rule).kind, GX_SCHEME_ROW_INT8);
+    }
+}
+
 static void larger_models_get_fewer_bits(void **state)
 {
     (void)state;
@@ -148,6 +160,7 @@ int main(void)
         cmocka_unit_test(precisions),
         cmocka_unit_test(block_size_is_of_the_four_bit_weights),
         cmocka_unit_test(embedding_bits),
+        cmocka_unit_test(every_fourth_attention_output_has_four_bits),
         cmocka_unit_test(larger_models_get_fewer_bits),
         cmocka_unit_test(wrong_options),
         cmocka_unit_test(importance_follows_the_stream),
