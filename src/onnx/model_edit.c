@@ -61,6 +61,8 @@ static gx_status replace_node(edit *e, gx_wire_reader reader, gx_error *error)
         has_input = has_input || field.number == NODE_INPUT;
     }
     if (status == GX_OK)
+        status = gx_buffer_check(&kept, error);
+    if (status == GX_OK)
         write_flatten(e->out, &kept);
     gx_buffer_deinit(&kept);
     e->found = true;

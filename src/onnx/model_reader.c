@@ -6,6 +6,8 @@
 #include "onnx/model_reader.h"
 #include "onnx/wire_reader.h"
 
+#define MAX_OPERATORS 4096u /* each node is compared with them; the standard has some 200 */
+
 typedef struct parser {
     gx_arena *arena;
     gx_onnx_model *model;
@@ -190,9 +192,12 @@ static gx_status read_initializer(parser *p, gx_wire_reader reader, gx_error *er
 static gx_status count_operator(parser *p, const char *domain, const char *op_type, gx_error *error)
 {
     gx_onnx_operator **at = &p->model->operators;
-    while (*at && (strcmp((*at)->op_type, op_type) != 0 || strcmp((*at)->domain, domain) != 0))
+    unsigned others = 0;
+    for (; *at && (strcmp((*at)->op_type, op_type) != 0 || strcmp((*at)->domain, domain) != 0); others++)
         at = &(*at)->next;
     if (!*at) {
+        if (others == MAX_OPERATORS)
+            return gx_fail(error, GX_ERROR_UNSUPPORTED, "more than %u different operators", MAX_OPERATORS);
         GX_TRY(new_entry(p, (void **)at, sizeof **at, error));
         **at = (gx_onnx_operator){.domain = domain, .op_type = op_type};
     }
