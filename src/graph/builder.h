@@ -57,6 +57,12 @@ const gx_rope_values *gx_builder_rope(const gx_builder *b, const gx_layer *layer
  * result times it. The result has the activation type. */
 const gx_value *gx_block_norm(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *weight, double epsilon_scale, double multiply);
 
+/* The embedding's bytes are the head's when tied: both weigh errors as the head does. */
+static inline const float *gx_builder_head_importance(const gx_builder *b)
+{
+    return b->options->importance ? b->options->importance->head : NULL;
+}
+
 /* Declares a weight under the scheme that the policy picks for its role. */
 gx_stored *gx_builder_store(gx_builder *b, const char *name, const gx_recipe *recipe, gx_quant_role role, uint32_t layer);
 
@@ -65,7 +71,7 @@ const gx_value *gx_block_product(gx_builder *b, const char *leaf, const gx_value
 
 /* x [tokens, in] by the rows of up to three weights stacked: [tokens, out]. */
 const gx_value *gx_block_linear(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *const *weights, unsigned weight_count,
-                                gx_quant_role role, uint32_t layer);
+                                gx_quant_role role, uint32_t layer, const float *importance);
 
 /* input_ids [batch, sequence] to the residual stream [tokens, hidden_size]. */
 const gx_value *gx_block_embedding(gx_builder *b, const gx_value *input_ids);

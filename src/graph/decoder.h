@@ -7,11 +7,19 @@
 #include "graph/graph.h"
 #include "quant/policy.h"
 
+/* What errors cost in the inputs of weights that read the residual stream; of the model's hidden_size each. */
+typedef struct gx_decoder_importance {
+    const float **qkv;     /* [num_hidden_layers] */
+    const float **gate_up; /* [num_hidden_layers] */
+    const float *head;
+} gx_decoder_importance;
+
 typedef struct gx_decoder_options {
     const gx_policy *policy; /* types and schemes of one precision */
     bool all_logits;         /* logits of every position instead of the last one */
     double residual_scale;   /* the residual stream holds x times this power of two; 1: as it is */
     int accuracy_level;      /* MatMulNBits: 0, 1 or 4 */
+    const gx_decoder_importance *importance; /* NULL: all alike */
 } gx_decoder_options;
 
 /* The graph lives in `arena`; `model` must outlive it. */

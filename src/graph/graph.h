@@ -78,6 +78,7 @@ typedef struct gx_recipe {
     const gx_weight *sources[GX_RECIPE_MAX_SOURCES];
     unsigned source_count;
     double multiply;
+    const float *importance; /* [columns]: what an error costs there (quant/importance.h); NULL: all alike */
 } gx_recipe;
 
 uint64_t gx_recipe_rows(const gx_recipe *recipe);

@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "pipeline/plan.h"
 #include "pipeline/residual_scale.h"
+#include "pipeline/stream_importance.h"
 
 /* Browsers hold an external data file in one buffer, and fail at 2,150,000,000 bytes. */
 #define DATA_FILE_LIMIT UINT64_C(2000000000)
@@ -61,7 +62,8 @@ static gx_status make_target(gx_target *target, gx_plan *plan, const gx_policy *
     const gx_decoder_options decoder = {.policy = policy,
                                         .all_logits = options->all_logits,
                                         .residual_scale = target->residual_scale,
-                                        .accuracy_level = options->accuracy_level};
+                                        .accuracy_level = options->accuracy_level,
+                                        .importance = plan->importance};
     GX_TRY(gx_decoder_build(&target->graph, plan->arena, plan->model, &decoder, error));
     return place_all(target, error);
 }
@@ -193,6 +195,7 @@ static gx_status make_targets(gx_plan *plan, const gx_build_options *options, gx
     plan->targets = GX_NEW_ARRAY(plan->arena, gx_target, GX_POLICY_COUNT);
     if (!plan->targets)
         return gx_fail_memory(error);
+    GX_TRY(gx_stream_importance(&plan->importance, plan->arena, plan->model, error));
     for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
         if (!(options->precisions & 1u << i))
             continue;
@@ -200,6 +203,7 @@ static gx_status make_targets(gx_plan *plan, const gx_build_options *options, gx
         if (!policy)
             return gx_fail_memory(error);
         GX_TRY(gx_policy_make(policy, i, options->block_size, options->embedding_bits, error));
+        gx_policy_fit(policy, plan->model->hidden_size);
         GX_TRY(make_target(&plan->targets[plan->target_count], plan, policy, options, error));
         plan->target_count++;
     }

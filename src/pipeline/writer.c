@@ -164,8 +164,8 @@ static gx_status encode(writing *w, const workspace *space, const gx_task *task,
         parts[part] = space->encoded + at;
         at += gx_align_up(task->rows * gx_scheme_part_row_nbytes(&stored->scheme, (gx_part)part, columns), 64);
     }
-    gx_status status =
-        gx_scheme_encode(&stored->scheme, values, task->rows, columns, parts, space->scratch, error);
+    gx_status status = gx_scheme_encode_weighted(&stored->scheme, values, task->rows, columns, stored->recipe.importance, parts,
+                                                 space->scratch, error);
     if (status != GX_OK) {
         gx_error_note(error, "%s: '%s', rows from %llu", w->plan->targets[d->target].policy->name, task->weight->tensor->name,
                       (unsigned long long)task->first_row);

@@ -156,9 +156,9 @@ const gx_value *gx_block_product(gx_builder *b, const char *leaf, const gx_value
 }
 
 const gx_value *gx_block_linear(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *const *weights, unsigned weight_count,
-                                gx_quant_role role, uint32_t layer)
+                                gx_quant_role role, uint32_t layer, const float *importance)
 {
-    gx_recipe recipe = {.source_count = weight_count, .multiply = 1};
+    gx_recipe recipe = {.source_count = weight_count, .multiply = 1, .importance = importance};
     for (unsigned i = 0; i < weight_count; i++)
         recipe.sources[i] = weights[i];
     return gx_block_product(b, leaf, x, gx_builder_store(b, gx_builder_name(b, leaf), &recipe, role, layer));
