@@ -21,7 +21,7 @@ int command_bench(int argc, char **argv)
     option_list precisions = {0};
     unsigned context = 0;
     const option options[] = {
-        {{"-p", "--precision"}, OPTION_LIST, &precisions, "P …", "which files (default: all that are there)"},
+        {{"-p", "--precision"}, OPTION_LIST, &precisions, "P ...", "which files (default: all that are there)"},
         {{"--prompt-tokens"}, OPTION_UINT, &bench.prompt_tokens, "N", "of the prefill (default 512)"},
         {{"--context"}, OPTION_UINT, &context, "N", "decode after N tokens (default: after 32 and after 1024)"},
         {{"--decode-tokens"}, OPTION_UINT, &bench.decode_tokens, "N", "per measurement (default 32)"},

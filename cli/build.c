@@ -5,7 +5,7 @@
 
 static void print_help(const option *options, unsigned count)
 {
-    puts("Usage: gemma-onnx build MODEL -o DIR [-p PRECISION …] [options]\n\n"
+    puts("Usage: gemma-onnx build MODEL -o DIR [-p PRECISION ...] [options]\n\n"
          "Converts a Gemma checkpoint to ONNX decoders with a growing KV cache, in the layout of Transformers.js:\n"
          "DIR/onnx/model.onnx (fp32), model_fp16.onnx, model_q4.onnx, model_q4f16.onnx, model_quantized.onnx (q8).\n"
          "The source is read once for all precisions.\n");
@@ -27,7 +27,7 @@ int command_build(int argc, char **argv)
     const option options[] = {
         {{"-m", "--model", "--model-name"}, OPTION_STRING, &model, "MODEL", "the checkpoint, instead of the first argument"},
         {{"-o", "--output", "--output-dir"}, OPTION_STRING, &build.output_dir, "DIR", "where the files go; required"},
-        {{"-p", "--precision"}, OPTION_LIST, &precisions, "P …", "fp32, fp16, q4, q4f16, q8, or all (default fp32)"},
+        {{"-p", "--precision"}, OPTION_LIST, &precisions, "P ...", "fp32, fp16, q4, q4f16, q8, or all (default fp32)"},
         {{"--block-size"}, OPTION_UINT, &build.block_size, "N", "of q4 and q4f16: 16, 32, 64, 128 (default 32)"},
         {{"--embedding-bits"}, OPTION_UINT, &build.embedding_bits, "N", "of q4 and q4f16: 4, 8, 16, 32 (default: docs/quantisation.md)"},
         {{"--accuracy-level"}, OPTION_UINT, &accuracy_level, "N", "least arithmetic of 4-bit products: 0, 1 fp32, 4 int8 (default 4)"},

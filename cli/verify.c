@@ -23,7 +23,7 @@ int command_verify(int argc, char **argv)
     option_list precisions = {0};
     const option options[] = {
         {{"-a", "--against"}, OPTION_STRING, &verify.against, "MODEL", "the checkpoint to judge by (default: the source)"},
-        {{"-p", "--precision"}, OPTION_LIST, &precisions, "P …", "which files (default: all that are there)"},
+        {{"-p", "--precision"}, OPTION_LIST, &precisions, "P ...", "which files (default: all that are there)"},
         {{"--text-file"}, OPTION_STRING, &verify.text_file, "FILE", "text to measure on (default: a built-in one)"},
         {{"--windows"}, OPTION_UINT, &verify.windows, "N", "stretches of text (default 2)"},
         {{"--window-ids"}, OPTION_UINT, &verify.window_ids, "N", "ids in each (default: 512, or beyond the sliding window)"},

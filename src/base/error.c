@@ -56,8 +56,10 @@ void gx_error_note(gx_error *error, const char *format, ...)
     va_end(arguments);
     make_one_line(context);
     memcpy(old, error->message, sizeof old);
-    const int used = snprintf(error->message, sizeof error->message, "%s: ", context);
-    snprintf(error->message + used, sizeof error->message - (size_t)used, "%s", old);
+    const size_t used = (size_t)snprintf(error->message, sizeof error->message, "%s: ", context);
+    const size_t kept = strnlen(old, sizeof error->message - 1 - used);
+    memcpy(error->message + used, old, kept);
+    error->message[used + kept] = 0;
 }
 
 void gx_error_clear(gx_error *error)

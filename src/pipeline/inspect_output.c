@@ -14,8 +14,8 @@ static void print_precision(gx_buffer *out, const gx_inspect_options *options, c
 {
     size_t index, count;
     yyjson_val *entry;
-    gx_buffer_printf(out, "%s: onnx/%s, logits of the %s position%s\n", name, text_at(precision, "model"), text_at(precision, "logits"),
-                     text_at(precision, "logits")[0] == 'a' ? "s" : "");
+    gx_buffer_printf(out, "%s: onnx/%s, logits of %s\n", name, text_at(precision, "model"),
+                     text_at(precision, "logits")[0] == 'a' ? "every position" : "the last position");
     yyjson_arr_foreach(yyjson_obj_get(precision, "data"), index, count, entry)
         gx_buffer_printf(out, "  onnx/%-36s %14" PRIu64 " bytes\n", text_at(entry, "name"), yyjson_get_uint(yyjson_obj_get(entry, "bytes")));
     if (!options->tensors)
