@@ -433,10 +433,9 @@ gx_status gx_config_read(gx_model *model, gx_arena *arena, const gx_config_sourc
     GX_TRY(read_token_ids(model, source, error));
     model->embedding_multiplier = (double)(float)sqrt((double)model->hidden_size);
     model->tie_word_embeddings = true;
-    yyjson_val *tie = get_at_either_level(source, "tie_word_embeddings");
-    if (yyjson_is_bool(tie))
-        model->tie_word_embeddings = yyjson_get_bool(tie);
-    return GX_OK;
+    yyjson_val *tied_here = yyjson_obj_get(source->text, "tie_word_embeddings");
+    yyjson_val *level = tied_here && !yyjson_is_null(tied_here) ? source->text : source->root;
+    return gx_json_get_bool(level, source->name, "tie_word_embeddings", &model->tie_word_embeddings, error);
 }
 
 /* ---- output ---- */
