@@ -150,6 +150,7 @@ static const struct {
     {"span too short", "{" TENSOR("a", "F32", "[2]", "[0,4]") "}", 8, GX_ERROR_FORMAT, "4 bytes, its shape and type need 8"},
     {"span too long", "{" TENSOR("a", "F32", "[2]", "[0,12]") "}", 12, GX_ERROR_FORMAT, "12 bytes, its shape and type need 8"},
     {"overlap", "{" TENSOR("a", "F32", "[2]", "[0,8]") "," TENSOR("b", "F32", "[2]", "[4,12]") "}", 12, GX_ERROR_FORMAT, "'a' and 'b' overlap"},
+    {"overlap by a byte", "{" TENSOR("a", "U8", "[5]", "[0,5]") "," TENSOR("b", "U8", "[4]", "[4,8]") "}", 8, GX_ERROR_FORMAT, "'a' and 'b' overlap"},
     {"the same bytes twice", "{" TENSOR("a", "F32", "[1]", "[0,4]") "," TENSOR("b", "F32", "[1]", "[0,4]") "}", 4, GX_ERROR_FORMAT, "overlap"},
     {"one inside the other", "{" TENSOR("a", "F32", "[3]", "[0,12]") "," TENSOR("b", "F32", "[1]", "[4,8]") "}", 12, GX_ERROR_FORMAT, "overlap"},
     {"duplicate name", "{" TENSOR("a", "F32", "[1]", "[0,4]") "," TENSOR("a", "F32", "[1]", "[4,8]") "}", 8, GX_ERROR_FORMAT, "'a' is there twice"},

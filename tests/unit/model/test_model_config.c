@@ -52,6 +52,7 @@ static const struct {
     {"gemma3-pattern", "{\"hidden_activation\":\"silu\"}", GX_ERROR_UNSUPPORTED, "hidden_activation is 'silu'"},
     {"gemma-mqa", "{\"hidden_act\":\"relu\"}", GX_ERROR_UNSUPPORTED, "hidden_act is 'relu'"},
     {"gemma-mqa", "{\"hidden_act\":\"gelu\\u0000\"}", GX_ERROR_FORMAT, "'hidden_act' holds a NUL"},
+    {"gemma-mqa", "{\"tie_word_embeddings\":\"false\"}", GX_ERROR_FORMAT, "'tie_word_embeddings' is a string"},
     {"gemma-mqa", "{\"eos_token_id\":\"1\"}", GX_ERROR_FORMAT, "eos_token_id is neither"},
     {"gemma-mqa", "{\"eos_token_id\":[1,2,3,4,5,6,7,8,9]}", GX_ERROR_FORMAT, "at most 8"},
     {"gemma-mqa", "{\"quantization_config\":{\"quant_method\":\"gptq\"}}", GX_ERROR_UNSUPPORTED, "quantization_config is present"},

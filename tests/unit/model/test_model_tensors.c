@@ -216,6 +216,29 @@ static void every_allocation_may_fail(void **state)
     }
 }
 
+/* The config and both copies of the head are read. */
+static void every_file_call_may_fail(void **state)
+{
+    (void)state;
+    uint64_t n = 1;
+    gx_checkpoint *checkpoint = NULL;
+    gx_error error = {0};
+    check_ok("finetune", gx_checkpoint_open(&checkpoint, TINY "gemma3-finetune", &error), &error);
+    for (gx_status status = GX_ERROR_IO; status != GX_OK; n++) {
+        gx_model *model = NULL;
+        gx_error failure = {0};
+        gx_file_fail_after(n);
+        status = gx_model_open(&model, checkpoint, &failure);
+        gx_file_fail_after(0);
+        if (status != GX_OK)
+            check_failure("file", status, &failure, GX_ERROR_IO, "finetune");
+        gx_model_close(model);
+        assert_true(n < 100);
+    }
+    assert_true(n > 4);
+    gx_checkpoint_close(checkpoint);
+}
+
 static void roles_have_names(void **state)
 {
     (void)state;
@@ -234,6 +257,7 @@ int main(void)
         cmocka_unit_test(a_long_list_is_counted),
         cmocka_unit_test(prefixes_are_found),
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(every_file_call_may_fail),
         cmocka_unit_test(roles_have_names),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
