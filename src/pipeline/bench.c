@@ -206,11 +206,7 @@ static gx_status print(const job *j, gx_error *error)
     }
     gx_buffer text = {0};
     print_table(&text, j);
-    gx_status status = gx_buffer_check(&text, error);
-    if (status == GX_OK)
-        status = gx_text_send(o->text, o->text_context, (const char *)text.data, text.nbytes, error);
-    gx_buffer_deinit(&text);
-    return status;
+    return gx_text_finish(&text, o->text, o->text_context, error);
 }
 
 static gx_status run(job *j, gx_error *error)

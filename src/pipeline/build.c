@@ -205,11 +205,7 @@ static gx_status summarise(const job *j, gx_error *error)
         return summarise_json(j, seconds, error);
     gx_buffer text = {0};
     summarise_text(&text, j, seconds);
-    gx_status status = gx_buffer_check(&text, error);
-    if (status == GX_OK)
-        status = gx_text_send(j->options->text, j->options->text_context, (const char *)text.data, text.nbytes, error);
-    gx_buffer_deinit(&text);
-    return status;
+    return gx_text_finish(&text, j->options->text, j->options->text_context, error);
 }
 
 /* Data first, the .onnx files last: their presence means success. */

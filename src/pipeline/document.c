@@ -20,6 +20,15 @@ gx_status gx_text_send(gx_text_callback callback, void *context, const char *tex
     return GX_OK;
 }
 
+gx_status gx_text_finish(gx_buffer *text, gx_text_callback callback, void *context, gx_error *error)
+{
+    gx_status status = gx_buffer_check(text, error);
+    if (status == GX_OK)
+        status = gx_text_send(callback, context, (const char *)text->data, text->nbytes, error);
+    gx_buffer_deinit(text);
+    return status;
+}
+
 gx_status gx_document_send(yyjson_mut_doc *doc, gx_text_callback callback, void *context, gx_error *error)
 {
     char *text = NULL;

@@ -10,6 +10,9 @@ yyjson_mut_doc *gx_document_new(void);
 /* Sends text; a NULL callback swallows it. */
 gx_status gx_text_send(gx_text_callback callback, void *context, const char *text, size_t nbytes, gx_error *error) GX_MUST_USE;
 
+/* Sends what a text was built to and frees it. */
+gx_status gx_text_finish(gx_buffer *text, gx_text_callback callback, void *context, gx_error *error) GX_MUST_USE;
+
 /* Serialises and sends. */
 gx_status gx_document_send(yyjson_mut_doc *doc, gx_text_callback callback, void *context, gx_error *error) GX_MUST_USE;
 

@@ -131,21 +131,16 @@ static void print_checkpoint(gx_buffer *out, const gx_inspect_options *options, 
 
 gx_status gx_inspect_checkpoint_source(const gx_inspect_options *options, const gx_source *source, const gx_error *reason, gx_error *error)
 {
-    gx_status status = GX_OK;
     if (options->format == GX_FORMAT_JSON) {
         yyjson_mut_doc *doc = gx_document_new();
         if (!doc)
             return gx_fail_memory(error);
         fill_document(doc, options, source, reason);
-        status = gx_document_send(doc, options->text, options->text_context, error);
+        const gx_status status = gx_document_send(doc, options->text, options->text_context, error);
         yyjson_mut_doc_free(doc);
         return status;
     }
     gx_buffer text = {0};
     print_checkpoint(&text, options, source, reason);
-    status = gx_buffer_check(&text, error);
-    if (status == GX_OK)
-        status = gx_text_send(options->text, options->text_context, (const char *)text.data, text.nbytes, error);
-    gx_buffer_deinit(&text);
-    return status;
+    return gx_text_finish(&text, options->text, options->text_context, error);
 }

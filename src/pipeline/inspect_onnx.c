@@ -115,21 +115,16 @@ static void print_model(gx_buffer *out, const gx_inspect_options *options, const
 
 gx_status gx_inspect_onnx_model(const gx_inspect_options *options, const gx_onnx_model *model, gx_error *error)
 {
-    gx_status status = GX_OK;
     if (options->format == GX_FORMAT_JSON) {
         yyjson_mut_doc *doc = gx_document_new();
         if (!doc)
             return gx_fail_memory(error);
         fill_document(doc, options, model);
-        status = gx_document_send(doc, options->text, options->text_context, error);
+        const gx_status status = gx_document_send(doc, options->text, options->text_context, error);
         yyjson_mut_doc_free(doc);
         return status;
     }
     gx_buffer text = {0};
     print_model(&text, options, model);
-    status = gx_buffer_check(&text, error);
-    if (status == GX_OK)
-        status = gx_text_send(options->text, options->text_context, (const char *)text.data, text.nbytes, error);
-    gx_buffer_deinit(&text);
-    return status;
+    return gx_text_finish(&text, options->text, options->text_context, error);
 }

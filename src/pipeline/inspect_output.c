@@ -40,21 +40,16 @@ static void print_manifest(gx_buffer *out, const gx_inspect_options *options, yy
 
 gx_status gx_inspect_manifest(const gx_inspect_options *options, yyjson_val *manifest, gx_error *error)
 {
-    gx_status status = GX_OK;
     if (options->format == GX_FORMAT_JSON) {
         yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
         if (!doc)
             return gx_fail_memory(error);
         yyjson_mut_doc_set_root(doc, yyjson_val_mut_copy(doc, manifest));
-        status = gx_document_send(doc, options->text, options->text_context, error);
+        const gx_status status = gx_document_send(doc, options->text, options->text_context, error);
         yyjson_mut_doc_free(doc);
         return status;
     }
     gx_buffer text = {0};
     print_manifest(&text, options, manifest);
-    status = gx_buffer_check(&text, error);
-    if (status == GX_OK)
-        status = gx_text_send(options->text, options->text_context, (const char *)text.data, text.nbytes, error);
-    gx_buffer_deinit(&text);
-    return status;
+    return gx_text_finish(&text, options->text, options->text_context, error);
 }

@@ -2,7 +2,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#include "base/json.h"
+#include "pipeline/document.h"
 #include "pipeline/local_source.h"
 
 #define SIDE_FILE_LIMIT (UINT64_C(64) << 10)
@@ -11,14 +11,12 @@ gx_status gx_local_source_stage(gx_staging *staging, gx_arena *arena, const char
 {
     char absolute[PATH_MAX];
     char *path = gx_path_join(arena, output_dir, GX_LOCAL_SOURCE_NAME);
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL;
+    yyjson_mut_doc *doc = gx_document_new();
     char *text = NULL;
     size_t nbytes = 0;
-    gx_status status = path && root ? GX_OK : gx_fail_memory(error);
+    gx_status status = path && doc ? GX_OK : gx_fail_memory(error);
     if (status == GX_OK) {
-        yyjson_mut_doc_set_root(doc, root);
-        yyjson_mut_obj_add_strcpy(doc, root, "model", realpath(model_path, absolute) ? absolute : model_path);
+        yyjson_mut_obj_add_strcpy(doc, yyjson_mut_doc_get_root(doc), "model", realpath(model_path, absolute) ? absolute : model_path);
         status = gx_json_write(&text, &nbytes, doc, error);
     }
     if (status == GX_OK)

@@ -1,6 +1,7 @@
 /* Writes the manifest. */
 #include <string.h>
 
+#include "pipeline/document.h"
 #include "pipeline/manifest.h"
 
 static void add_source(yyjson_mut_doc *doc, yyjson_mut_val *root, const gx_plan *plan, const gx_sha256_hex *hashes)
@@ -94,13 +95,10 @@ static void keep_old(yyjson_mut_doc *doc, yyjson_mut_val *precisions, yyjson_val
 gx_status gx_manifest_make(char **out, size_t *nbytes, const gx_plan *plan, const gx_sha256_hex *hashes, const gx_build_options *options,
                            yyjson_val *old, gx_error *error)
 {
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL;
-    if (!root) {
-        yyjson_mut_doc_free(doc);
+    yyjson_mut_doc *doc = gx_document_new();
+    if (!doc)
         return gx_fail_memory(error);
-    }
-    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
     yyjson_mut_obj_add_str(doc, root, "tool", "gemma-onnx");
     yyjson_mut_obj_add_str(doc, root, "version", gx_version());
     add_source(doc, root, plan, hashes);

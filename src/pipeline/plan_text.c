@@ -1,7 +1,5 @@
 /* The plan as text or JSON. */
-#include <string.h>
-
-#include "base/threads.h"
+#include "pipeline/document.h"
 #include "pipeline/plan_text.h"
 
 static double megabytes(uint64_t nbytes)
@@ -71,15 +69,12 @@ static void describe_target_json(yyjson_mut_doc *doc, yyjson_mut_val *targets, c
     }
 }
 
-static gx_status describe_json(gx_buffer *out, const gx_plan *plan, gx_error *error)
+static gx_status describe_json(const gx_plan *plan, const gx_build_options *options, gx_error *error)
 {
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL;
-    if (!root) {
-        yyjson_mut_doc_free(doc);
+    yyjson_mut_doc *doc = gx_document_new();
+    if (!doc)
         return gx_fail_memory(error);
-    }
-    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
     yyjson_mut_obj_add_str(doc, root, "family", plan->model->family_name);
     yyjson_mut_obj_add_uint(doc, root, "parameters", plan->model->parameters);
     yyjson_mut_obj_add_uint(doc, root, "read_bytes", plan->source_nbytes);
@@ -87,28 +82,16 @@ static gx_status describe_json(gx_buffer *out, const gx_plan *plan, gx_error *er
     yyjson_mut_val *targets = yyjson_mut_obj_add_arr(doc, root, "files");
     for (unsigned t = 0; t < plan->target_count; t++)
         describe_target_json(doc, targets, plan, &plan->targets[t]);
-    char *text = NULL;
-    size_t nbytes = 0;
-    const gx_status status = gx_json_write(&text, &nbytes, doc, error);
-    if (status == GX_OK)
-        gx_buffer_append(out, text, nbytes);
-    gx_free(text);
+    const gx_status status = gx_document_send(doc, options->text, options->text_context, error);
     yyjson_mut_doc_free(doc);
     return status;
 }
 
 gx_status gx_plan_print(const gx_plan *plan, const gx_build_options *options, gx_error *error)
 {
-    gx_buffer text = {0};
-    gx_status status = GX_OK;
     if (options->format == GX_FORMAT_JSON)
-        status = describe_json(&text, plan, error);
-    else
-        describe_text(&text, plan);
-    if (status == GX_OK)
-        status = gx_buffer_check(&text, error);
-    if (status == GX_OK && options->text && !options->text(options->text_context, (const char *)text.data, text.nbytes))
-        status = gx_fail(error, GX_ERROR_IO, "writing the plan failed");
-    gx_buffer_deinit(&text);
-    return status;
+        return describe_json(plan, options, error);
+    gx_buffer text = {0};
+    describe_text(&text, plan);
+    return gx_text_finish(&text, options->text, options->text_context, error);
 }

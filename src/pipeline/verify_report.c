@@ -123,9 +123,5 @@ gx_status gx_verify_report(gx_verification *v, gx_error *error)
         return GX_OK;
     gx_buffer text = {0};
     print_table(&text, v);
-    gx_status status = gx_buffer_check(&text, error);
-    if (status == GX_OK)
-        status = gx_text_send(v->options->text, v->options->text_context, (const char *)text.data, text.nbytes, error);
-    gx_buffer_deinit(&text);
-    return status;
+    return gx_text_finish(&text, v->options->text, v->options->text_context, error);
 }
