@@ -379,6 +379,26 @@ static void one_node_and_one_output_change(void **state)
     }
 }
 
+/* Flatten(rows, axis 2), where Gather(rows, -1) stood. */
+static void the_new_node_has_its_bytes(void **state)
+{
+    (void)state;
+    static const uint8_t expected[] = "\x0a\x55\x0a\x0d/lm_head/rows\x12\x16/lm_head/last_position\x1a\x16/lm_head/last_position"
+                                      "\x22\x07"
+                                      "Flatten\x2a\x0b\x0a\x04"
+                                      "axis\x18\x02\xa0\x01\x02";
+    tiny_decoder d;
+    gx_buffer edited = {0};
+    gx_error error = {0};
+    tiny_decoder_open(&d, "gemma-mqa", 0, 0, false);
+    gx_buffer bytes = written(d.graph);
+    check_ok("edit", gx_onnx_show_all_logits(&edited, bytes.data, bytes.nbytes, &error), &error);
+    assert_non_null(memmem(edited.data, edited.nbytes, expected, sizeof expected - 1));
+    gx_buffer_deinit(&edited);
+    gx_buffer_deinit(&bytes);
+    tiny_decoder_close(&d);
+}
+
 static void what_has_no_selecting_node_is_refused(void **state)
 {
     (void)state;
@@ -444,6 +464,7 @@ int main(void)
         TEST(decoders_are_read_back),
         TEST(the_same_graph_gives_the_same_bytes),
         TEST(one_node_and_one_output_change),
+        TEST(the_new_node_has_its_bytes),
         TEST(what_has_no_selecting_node_is_refused),
         TEST(every_allocation_may_fail),
     };
