@@ -79,7 +79,8 @@ static inline void gguf_add_array(gguf_recipe *recipe, const char *key, uint32_t
 }
 
 /* `dims`: innermost first, as the format has it. */
-static inline void gguf_add_tensor(gguf_recipe *recipe, const char *name, uint32_t rank, const uint64_t *dims, uint32_t type, uint64_t offset)
+static inline void gguf_add_tensor(gguf_recipe *recipe, const char *name, uint32_t rank, const uint64_t *dims, uint32_t type,
+                                   uint64_t offset)
 {
     gguf_put_text(&recipe->tensors, name);
     gguf_put(&recipe->tensors, rank, 4);
@@ -88,6 +89,33 @@ static inline void gguf_add_tensor(gguf_recipe *recipe, const char *name, uint32
     gguf_put(&recipe->tensors, type, 4);
     gguf_put(&recipe->tensors, offset, 8);
     recipe->tensor_count++;
+}
+
+static inline uint64_t gguf_bits(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* A pair of every scalar type at the edge of its range, under the type's name. */
+static inline void gguf_add_every_number(gguf_recipe *recipe)
+{
+    const float narrow = 1e-6f;
+    uint32_t narrow_bits;
+    memcpy(&narrow_bits, &narrow, sizeof narrow_bits);
+    gguf_add_number(recipe, "u8", GGUF_U8, 255, 1);
+    gguf_add_number(recipe, "i8", GGUF_I8, (uint64_t)-128, 1);
+    gguf_add_number(recipe, "u16", GGUF_U16, 65535, 2);
+    gguf_add_number(recipe, "i16", GGUF_I16, (uint64_t)-2, 2);
+    gguf_add_number(recipe, "u32", GGUF_U32, 4294967295u, 4);
+    gguf_add_number(recipe, "i32", GGUF_I32, (uint64_t)-2147483648ll, 4);
+    gguf_add_number(recipe, "u64", GGUF_U64, UINT64_MAX, 8);
+    gguf_add_number(recipe, "i64", GGUF_I64, (uint64_t)INT64_MIN, 8);
+    gguf_add_number(recipe, "f32", GGUF_F32, narrow_bits, 4);
+    gguf_add_number(recipe, "f64", GGUF_F64, gguf_bits(-0.1), 8);
+    gguf_add_number(recipe, "true", GGUF_BOOL, 1, 1);
+    gguf_add_number(recipe, "false", GGUF_BOOL, 0, 1);
 }
 
 /* Data bytes count up from 0. */

@@ -10,7 +10,8 @@ static void write_shard(const char *path, const char *const *names)
     gx_buffer header = {0}, file = {0};
     uint64_t at = 0;
     for (; *names; names++, at += 4)
-        gx_buffer_printf(&header, "%c\"%s\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[%d,%d]}", at ? ',' : '{', *names, (int)at, (int)at + 4);
+        gx_buffer_printf(&header, "%c\"%s\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[%d,%d]}", at ? ',' : '{', *names,
+            (int)at, (int)at + 4);
     gx_buffer_append_byte(&header, '}');
     gguf_put_bytes(&file, (const char *)header.data, header.nbytes);
     for (float value = 0; (uint64_t)value < at / 4; value++)
@@ -53,7 +54,8 @@ static void shards_are_one_checkpoint(void **state)
     (void)state;
     write_shard("two/s1.safetensors", NAMES("a", "b"));
     write_shard("two/s2.safetensors", NAMES("c", "not in the map"));
-    scratch_write_text("two/" INDEX, "{\"metadata\":{},\"weight_map\":{\"c\":\"s2.safetensors\",\"a\":\"s1.safetensors\",\"b\":\"s1.safetensors\"}}");
+    scratch_write_text("two/" INDEX,
+                       "{\"metadata\":{},\"weight_map\":{\"c\":\"s2.safetensors\",\"a\":\"s1.safetensors\",\"b\":\"s1.safetensors\"}}");
     gx_checkpoint *checkpoint = open_valid("two");
     gx_error error = {0};
     uint8_t scratch[4];
@@ -94,7 +96,8 @@ static const struct {
     {"shard no safetensors", "{\"weight_map\":{\"a\":\"" INDEX "\"}}", GX_ERROR_FORMAT, "a header of"},
     {"tensor nowhere", "{\"weight_map\":{\"z\":\"one.safetensors\"}}", GX_ERROR_FORMAT, "tensor 'z' is not in 'one.safetensors'"},
     {"tensor elsewhere", "{\"weight_map\":{\"a\":\"two.safetensors\",\"c\":\"one.safetensors\"}}", GX_ERROR_FORMAT, "tensor 'a' is not in"},
-    {"tensor in two shards", "{\"weight_map\":{\"a\":\"one.safetensors\",\"c\":\"also_a.safetensors\"}}", GX_ERROR_FORMAT, "'a' is there twice"},
+    {"tensor in two shards", "{\"weight_map\":{\"a\":\"one.safetensors\",\"c\":\"also_a.safetensors\"}}", GX_ERROR_FORMAT,
+     "'a' is there twice"},
 };
 
 static void defective_indexes_are_refused(void **state)
@@ -107,7 +110,8 @@ static void defective_indexes_are_refused(void **state)
         gx_checkpoint *checkpoint = NULL;
         gx_error error = {0};
         scratch_write_text("bad/" INDEX, defects[i].index);
-        check_failure(defects[i].defect, gx_checkpoint_open(&checkpoint, scratch_path("bad"), &error), &error, defects[i].status, defects[i].words);
+        check_failure(defects[i].defect, gx_checkpoint_open(&checkpoint, scratch_path("bad"), &error), &error, defects[i].status,
+                      defects[i].words);
         assert_null(checkpoint);
     }
 }

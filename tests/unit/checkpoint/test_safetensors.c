@@ -129,7 +129,8 @@ static const struct {
     {"unknown dtype", "{" TENSOR("a", "F7", "[1]", "[0,4]") "}", 4, GX_ERROR_UNSUPPORTED, "'F7'"},
     {"a dtype of GGUF's", "{" TENSOR("a", "Q4_0", "[32]", "[0,18]") "}", 18, GX_ERROR_UNSUPPORTED, "'Q4_0'"},
     {"no dtype", "{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, GX_ERROR_UNSUPPORTED, "(none)"},
-    {"a number for a dtype", "{\"a\":{\"dtype\":1,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, GX_ERROR_FORMAT, "'dtype' is a uint, expected a string"},
+    {"a number for a dtype", "{\"a\":{\"dtype\":1,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, GX_ERROR_FORMAT,
+     "'dtype' is a uint, expected a string"},
     {"no shape", "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, GX_ERROR_FORMAT, "'shape'"},
     {"a shape that is no list", "{" TENSOR("a", "F32", "1", "[0,4]") "}", 4, GX_ERROR_FORMAT, "'shape'"},
     {"negative size", "{" TENSOR("a", "F32", "[1,-1]", "[0,4]") "}", 4, GX_ERROR_FORMAT, "shape[1]"},
@@ -149,11 +150,16 @@ static const struct {
     {"span near 2^64", "{" TENSOR("a", "F32", "[1]", "[18446744073709551611,18446744073709551615]") "}", 4, GX_ERROR_FORMAT, "outside"},
     {"span too short", "{" TENSOR("a", "F32", "[2]", "[0,4]") "}", 8, GX_ERROR_FORMAT, "4 bytes, its shape and type need 8"},
     {"span too long", "{" TENSOR("a", "F32", "[2]", "[0,12]") "}", 12, GX_ERROR_FORMAT, "12 bytes, its shape and type need 8"},
-    {"overlap", "{" TENSOR("a", "F32", "[2]", "[0,8]") "," TENSOR("b", "F32", "[2]", "[4,12]") "}", 12, GX_ERROR_FORMAT, "'a' and 'b' overlap"},
-    {"overlap by a byte", "{" TENSOR("a", "U8", "[5]", "[0,5]") "," TENSOR("b", "U8", "[4]", "[4,8]") "}", 8, GX_ERROR_FORMAT, "'a' and 'b' overlap"},
-    {"the same bytes twice", "{" TENSOR("a", "F32", "[1]", "[0,4]") "," TENSOR("b", "F32", "[1]", "[0,4]") "}", 4, GX_ERROR_FORMAT, "overlap"},
-    {"one inside the other", "{" TENSOR("a", "F32", "[3]", "[0,12]") "," TENSOR("b", "F32", "[1]", "[4,8]") "}", 12, GX_ERROR_FORMAT, "overlap"},
-    {"duplicate name", "{" TENSOR("a", "F32", "[1]", "[0,4]") "," TENSOR("a", "F32", "[1]", "[4,8]") "}", 8, GX_ERROR_FORMAT, "'a' is there twice"},
+    {"overlap", "{" TENSOR("a", "F32", "[2]", "[0,8]") "," TENSOR("b", "F32", "[2]", "[4,12]") "}", 12, GX_ERROR_FORMAT,
+     "'a' and 'b' overlap"},
+    {"overlap by a byte", "{" TENSOR("a", "U8", "[5]", "[0,5]") "," TENSOR("b", "U8", "[4]", "[4,8]") "}", 8, GX_ERROR_FORMAT,
+     "'a' and 'b' overlap"},
+    {"the same bytes twice", "{" TENSOR("a", "F32", "[1]", "[0,4]") "," TENSOR("b", "F32", "[1]", "[0,4]") "}", 4, GX_ERROR_FORMAT,
+     "overlap"},
+    {"one inside the other", "{" TENSOR("a", "F32", "[3]", "[0,12]") "," TENSOR("b", "F32", "[1]", "[4,8]") "}", 12, GX_ERROR_FORMAT,
+     "overlap"},
+    {"duplicate name", "{" TENSOR("a", "F32", "[1]", "[0,4]") "," TENSOR("a", "F32", "[1]", "[4,8]") "}", 8, GX_ERROR_FORMAT,
+     "'a' is there twice"},
     {"NUL in a name", "{" TENSOR("a\\u0000b", "F32", "[1]", "[0,4]") "}", 4, GX_ERROR_FORMAT, "'a…': its name holds a NUL"},
     {"NUL after the metadata's name", "{" TENSOR("__metadata__\\u0000", "F32", "[1]", "[0,4]") "}", 4, GX_ERROR_FORMAT, "NUL"},
     {"NUL in a dtype", "{" TENSOR("a", "F32\\u0000", "[1]", "[0,4]") "}", 4, GX_ERROR_FORMAT, "'dtype' holds a NUL"},
@@ -262,7 +268,8 @@ static void what_is_no_file_is_refused(void **state)
     (void)state;
     gx_checkpoint *checkpoint = NULL;
     gx_error absent = {0}, folder = {0};
-    check_failure("absent", gx_checkpoint_open(&checkpoint, scratch_path("absent.safetensors"), &absent), &absent, GX_ERROR_IO, "absent.safetensors");
+    check_failure("absent", gx_checkpoint_open(&checkpoint, scratch_path("absent.safetensors"), &absent), &absent, GX_ERROR_IO,
+                  "absent.safetensors");
     scratch_write_text("folder/model.safetensors/x", "");
     check_failure("a folder", gx_checkpoint_open(&checkpoint, scratch_path("folder"), &folder), &folder, GX_ERROR_IO, "not a regular file");
 }

@@ -2,8 +2,10 @@
  * read, no name twice, no weight stored that nobody reads. What the numbers are is judged elsewhere, by running the files. */
 #include "support/tiny_decoder.h"
 
-static const char *const models[] = {"gemma-mqa",         "gemma-gqa-sharded", "gemma-untied-f16",   "gemma3-pattern",     "gemma3-types-bf16",
-                                     "gemma3-untied-f16", "gemma3-other-head", "gemma3-multimodal", "gemma3-kinds.gguf", "gemma-split-00001-of-00003.gguf"};
+static const char *const models[] = {"gemma-mqa",         "gemma-gqa-sharded", "gemma-untied-f16",   "gemma3-pattern",
+                                         "gemma3-types-bf16",
+                                     "gemma3-untied-f16", "gemma3-other-head", "gemma3-multimodal", "gemma3-kinds.gguf",
+                                         "gemma-split-00001-of-00003.gguf"};
 
 static void for_each_graph(void (*check)(const tiny_decoder *d))
 {

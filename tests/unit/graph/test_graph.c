@@ -112,9 +112,11 @@ static void equal_weights_are_stored_once(void **state)
     gx_stored *stored = gx_graph_store(graph, "embedding", &first, &int4, "");
     assert_ptr_equal(gx_graph_store(graph, "head", &same, &int4, ""), stored);
     assert_int_equal(stored_count(), 1);
-    const gx_value *rows = gx_graph_stored_value(graph, "rows", stored, GX_PART_VALUES, GX_DTYPE_U8, GX_SHAPE(gx_dim_number(6), gx_dim_number(32)));
+    const gx_value *rows = gx_graph_stored_value(graph, "rows", stored, GX_PART_VALUES, GX_DTYPE_U8, GX_SHAPE(gx_dim_number(6),
+        gx_dim_number(32)));
     const gx_value *blocks =
-        gx_graph_stored_value(graph, "blocks", stored, GX_PART_VALUES, GX_DTYPE_U8, GX_SHAPE(gx_dim_number(6), gx_dim_number(2), gx_dim_number(16)));
+        gx_graph_stored_value(graph, "blocks", stored, GX_PART_VALUES, GX_DTYPE_U8, GX_SHAPE(gx_dim_number(6), gx_dim_number(2),
+            gx_dim_number(16)));
     assert_true(rows != blocks && graph->initializers->stored == graph->initializers->next->stored);
     /* anything that changes the bytes makes them others' */
     gx_recipe other_add = recipe_of(1, &with_one, NULL), two = recipe_of(2, &a, &b), turned = recipe_of(2, &b, &a), doubled = first;

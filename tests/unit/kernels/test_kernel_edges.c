@@ -85,7 +85,8 @@ static void codes_are_the_nearest(void **state)
     for (int n = 0; n < 2000; n++) {
         const int top = n % 2 ? 255 : 15;
         const uint8_t zero_point = (uint8_t)(next_random() % (unsigned)(top + 1));
-        const float scale = ldexpf(1 + (float)(next_random() % 1024) / 1024, (int)(next_random() % 20) - 10) * (n % 3 ? 1 : -1), inverse = 1.0f / scale;
+        const float scale = ldexpf(1 + (float)(next_random() % 1024) / 1024, (int)(next_random() % 20) - 10) * (n % 3 ? 1 : -1),
+            inverse = 1.0f / scale;
         for (int i = 0; i < 256; i++) /* quarters of a step: half of them ties, some beyond the range */
             in[i] = (float)((int)(next_random() % 2048) - 1024) * 0.25f / inverse;
         for (int k = 0; k < 2; k++) {

@@ -77,7 +77,8 @@ static const char *write_metadata(const metadata *m)
     const struct {
         const char *key;
         uint32_t value;
-    } numbers[] = {{"gemma3.embedding_length", m->hidden}, {"gemma3.block_count", m->layers},          {"gemma3.attention.head_count", m->heads},
+    } numbers[] = {{"gemma3.embedding_length", m->hidden}, {"gemma3.block_count", m->layers},          {"gemma3.attention.head_count",
+        m->heads},
                    {"gemma3.feed_forward_length", 16},     {"gemma3.attention.head_count_kv", 1},      {"gemma3.attention.key_length", 6},
                    {"gemma3.context_length", 100},         {"gemma3.attention.sliding_window", 4}};
     if (strcmp(m->left_out, "general.architecture") != 0)
@@ -102,7 +103,8 @@ static void what_must_be_there_is_named(void **state)
 {
     (void)state;
     static const char *const needed[] = {"general.architecture",           "gemma3.embedding_length",        "gemma3.block_count",
-                                         "gemma3.attention.head_count",    "gemma3.feed_forward_length",     "gemma3.attention.head_count_kv",
+                                         "gemma3.attention.head_count",    "gemma3.feed_forward_length",
+                                                 "gemma3.attention.head_count_kv",
                                          "gemma3.attention.key_length",    "gemma3.context_length"};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
         metadata m = plain();
@@ -215,7 +217,8 @@ static void optional_keys_count(void **state)
     check_config(write_metadata(&m), "{\"rope_scaling\":null}");
     m.add = NULL;
     m.left_out = "gemma3.attention.sliding_window";
-    check_config(write_metadata(&m), "{\"sliding_window\":null,\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\"]}");
+    check_config(write_metadata(&m),
+                 "{\"sliding_window\":null,\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\"]}");
 }
 
 /* The one size whose attention scale is not that of head_dim is known by its depth. */

@@ -95,7 +95,8 @@ static void norms_are_read_with_their_one(void **state)
     check_ok("vector", gx_weight_read_vector(o.model, norm, with_one, &error), &error);
     for (int i = 0; i < 40; i++)
         assert_true(with_one[i] == raw[i] + 1);
-    check_ok("raw", gx_file_read(gx_checkpoint_file(o.checkpoint, 0), embedding->tensor->offset + 7 * 160, raw, sizeof raw, &error), &error);
+    check_ok("raw", gx_file_read(gx_checkpoint_file(o.checkpoint, 0), embedding->tensor->offset + 7 * 160, raw, sizeof raw, &error),
+             &error);
     check_ok("row", gx_weight_read_rows(o.model, embedding, 7, 1, scratch, row, &error), &error);
     assert_memory_equal(row, raw, sizeof raw);
     close_opened(&o);
@@ -135,9 +136,12 @@ static void single_problems_are_named(void **state)
         {"other heads", "gemma-mqa", "{\"head_dim\":32}", "{}", "q_proj.weight' is [32, 40], expected [64, 40]"},
         {"other vocabulary", "gemma-mqa", "{\"vocab_size\":256}", "{}", "is [257, 40], expected [256, 40]"},
         {"no head", "gemma-mqa", "{\"tie_word_embeddings\":false}", "{}", "tie_word_embeddings is false, but there is no 'lm_head.weight'"},
-        {"no embedding", "gemma-mqa", "{}", "{\"model.embed_tokens.weight\":null}", "no tensor 'model.embed_tokens.weight' under any known prefix"},
-        {"another family's tensors", "gemma3-pattern", "{\"model_type\":\"gemma\",\"architectures\":null}", "{}", "is not a tensor of gemma"},
-        {"tied, but the head has another shape", "gemma3-finetune", "{}", "{\"lm_head.weight\":{\"shape\":[40,151]}}", "'lm_head.weight' is [40, 151], expected [151, 40]"},
+        {"no embedding", "gemma-mqa", "{}", "{\"model.embed_tokens.weight\":null}",
+         "no tensor 'model.embed_tokens.weight' under any known prefix"},
+        {"another family's tensors", "gemma3-pattern", "{\"model_type\":\"gemma\",\"architectures\":null}", "{}",
+         "is not a tensor of gemma"},
+        {"tied, but the head has another shape", "gemma3-finetune", "{}", "{\"lm_head.weight\":{\"shape\":[40,151]}}",
+         "'lm_head.weight' is [40, 151], expected [151, 40]"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         opened o = open_path(make_variant(cases[i].base, cases[i].config, cases[i].header));
