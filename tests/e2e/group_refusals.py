@@ -142,7 +142,8 @@ def shards(environment):
         shutil.copytree(source, folder, dirs_exist_ok=True)
         (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index["weight_map"] | {some: bad}}))
         try:
-            refuse(environment, (FORMAT, IO), folder)
+            line = refuse(environment, (FORMAT, IO), folder)
+            problems.check("plain file name" in line or "/" not in str(bad), f"shard name {bad!r} is not refused as such: {line}")
         except Failure as failure:
             problems.check(False, f"shard name {bad!r}: {failure}")
             shutil.rmtree(environment.scratch / "out", ignore_errors=True)

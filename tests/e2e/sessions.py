@@ -31,6 +31,7 @@ class Decoder:
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 2
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the machine may be busy
         with StderrCapture() as capture:
             self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.warnings = capture.text
