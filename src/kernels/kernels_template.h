@@ -215,22 +215,37 @@ TARGET static void KERNEL(pack)(const uint8_t *codes, size_t elements, uint8_t *
 
 /* ---- halves ---- */
 
+/* One value; what it gives from 65520 on, where it would round to 65536, is useless. */
+TARGET static inline uint16_t KERNEL(narrow_one_)(float value)
+{
+    const uint32_t bits = KERNEL(bits_of_)(value), magnitude = bits & 0x7fffffffu, sign = bits >> 16 & 0x8000u;
+    /* Normal halves: round the 13 low bits of the significand to even, move the exponent. */
+    const uint32_t normal = (magnitude + 0xfffu + (magnitude >> 13 & 1) - (112u << 23)) >> 13;
+    /* Subnormal halves, below 2^-14: the last place of 0.5 is theirs, so the adder rounds. */
+    float absolute;
+    memcpy(&absolute, &magnitude, sizeof absolute);
+    const uint32_t subnormal = KERNEL(bits_of_)(absolute + 0.5f) - 0x3f000000u;
+    const uint32_t is_small = magnitude < 0x38800000u ? 0xffffffffu : 0;
+    return (uint16_t)(sign | (subnormal & is_small) | (normal & ~is_small));
+}
+
 TARGET static bool KERNEL(narrow)(const float *in, uint16_t *out, size_t elements)
 {
-    uint32_t largest = 0;
-    for (size_t i = 0; i < elements; i++) {
-        const uint32_t bits = KERNEL(bits_of_)(in[i]), magnitude = bits & 0x7fffffffu, sign = bits >> 16 & 0x8000u;
-        /* Normal halves: round the 13 low bits of the significand to even, move the exponent. */
-        const uint32_t normal = (magnitude + 0xfffu + (magnitude >> 13 & 1) - (112u << 23)) >> 13;
-        /* Subnormal halves, below 2^-14: the last place of 0.5 is theirs, so the adder rounds. */
-        float absolute;
-        memcpy(&absolute, &magnitude, sizeof absolute);
-        const uint32_t subnormal = KERNEL(bits_of_)(absolute + 0.5f) - 0x3f000000u;
-        const uint32_t is_small = magnitude < 0x38800000u ? 0xffffffffu : 0;
-        largest = magnitude > largest ? magnitude : largest;
-        out[i] = (uint16_t)(sign | (subnormal & is_small) | (normal & ~is_small));
+    enum { STRETCH = 2048 }; /* stays in the first cache between the two loops over it */
+    for (size_t first = 0; first < elements; first += STRETCH) {
+        const size_t count = elements - first < STRETCH ? elements - first : STRETCH;
+        const float *from = in + first;
+        if (!(KERNEL(magnitude)(from, count) < 65520.0f)) /* NaN, too */
+            return false;
+        size_t i = 0;
+#ifdef NARROW_EIGHT
+        for (; i + 8 <= count; i += 8)
+            NARROW_EIGHT(from + i, out + first + i);
+#endif
+        for (; i < count; i++)
+            out[first + i] = KERNEL(narrow_one_)(from[i]);
     }
-    return largest < 0x477ff000u; /* from here on it rounds to 65536 */
+    return true;
 }
 
 TARGET static bool KERNEL(finite)(const float *in, size_t elements)

@@ -1,11 +1,11 @@
 /* The only stage that touches payload. Peak memory: four buffers per thread, sized from the plan. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "base/hash.h"
 #include "base/threads.h"
+#include "kernels/kernels.h"
 #include "pipeline/residual_scale.h"
 #include "pipeline/writer.h"
 
@@ -138,10 +138,8 @@ static gx_status check_embedding(const writing *w, const gx_task *task, const gx
         !gx_residual_is_bounded(model))
         return GX_OK;
     const float limit = (float)(GX_RESIDUAL_EMBEDDING_LIMIT / model->embedding_multiplier);
-    float largest = 0;
-    for (uint64_t i = 0; i < task->rows * task->weight->columns; i++)
-        largest = fmaxf(largest, fabsf(values[i]));
-    if (largest > limit)
+    const float largest = gx_kernels_get()->magnitude(values, task->rows * task->weight->columns);
+    if (!(largest <= limit)) /* NaN, too */
         return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: '%s' holds %g, too much for an fp16 residual stream; use fp32 or q4",
                        target->policy->name, task->weight->tensor->name, (double)largest);
     return GX_OK;

@@ -129,7 +129,8 @@ size_t gx_scheme_scratch_nbytes(const gx_scheme *scheme, uint64_t row_elements)
 gx_status gx_scheme_encode_weighted(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, const float *importance,
                                     void *const parts[GX_PART_COUNT], void *scratch, gx_error *error)
 {
-    if (scheme->kind != GX_SCHEME_FLOAT && !gx_kernels_get()->finite(in, rows * row_elements))
+    const bool checks_itself = scheme->kind == GX_SCHEME_FLOAT && scheme->dtype == GX_DTYPE_F16; /* for its smaller range */
+    if (!checks_itself && !gx_kernels_get()->finite(in, rows * row_elements))
         return not_finite(in, rows, row_elements, FLT_MAX, error);
     return kinds[scheme->kind].encode(scheme, in, rows, row_elements, importance, parts, scratch, error);
 }
