@@ -59,9 +59,25 @@ static yyjson_val *get(yyjson_val *object, const char *key)
     return yyjson_is_null(value) ? NULL : value;
 }
 
+const char *gx_json_kind(yyjson_val *value)
+{
+    if (!value)
+        return "nothing";
+    switch (yyjson_get_tag(value) & YYJSON_TAG_MASK) {
+    case YYJSON_TYPE_ARR | YYJSON_SUBTYPE_NONE: return "a list";
+    case YYJSON_TYPE_OBJ | YYJSON_SUBTYPE_NONE: return "an object";
+    case YYJSON_TYPE_BOOL | YYJSON_SUBTYPE_TRUE:
+    case YYJSON_TYPE_BOOL | YYJSON_SUBTYPE_FALSE: return "true or false";
+    case YYJSON_TYPE_NUM | YYJSON_SUBTYPE_UINT: return "an integer";
+    case YYJSON_TYPE_NUM | YYJSON_SUBTYPE_SINT: return "a negative integer";
+    case YYJSON_TYPE_NUM | YYJSON_SUBTYPE_REAL: return "a number";
+    default: return yyjson_is_str(value) ? "a string" : "null";
+    }
+}
+
 static gx_status wrong_type(yyjson_val *value, const char *name, const char *key, const char *expected, gx_error *error)
 {
-    return gx_fail(error, GX_ERROR_FORMAT, "%s: '%s' is a %s, expected %s", name, key, yyjson_get_type_desc(value), expected);
+    return gx_fail(error, GX_ERROR_FORMAT, "%s: '%s' is %s, expected %s", name, key, gx_json_kind(value), expected);
 }
 
 gx_status gx_json_get_u64(yyjson_val *object, const char *name, const char *key, uint64_t *out, gx_error *error)

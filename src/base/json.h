@@ -24,6 +24,9 @@ gx_status gx_json_get_double(yyjson_val *object, const char *name, const char *k
 gx_status gx_json_get_bool(yyjson_val *object, const char *name, const char *key, bool *out, gx_error *error) GX_MUST_USE;
 gx_status gx_json_get_string(yyjson_val *object, const char *name, const char *key, const char **out, gx_error *error) GX_MUST_USE; /* borrowed; refused when it holds a NUL */
 
+/* "a list", "an integer": what a value is, for messages. NULL is "nothing". */
+const char *gx_json_kind(yyjson_val *value);
+
 /* Serialises with two-space indentation and a final newline; the caller frees with gx_free. NaN and infinities, which JSON
  * cannot say, become null. */
 gx_status gx_json_write(char **out, size_t *nbytes, yyjson_mut_doc *doc, gx_error *error) GX_MUST_USE;

@@ -59,7 +59,7 @@ static gx_status read_tensor(const reader *r, yyjson_val *key, yyjson_val *value
     if (!tensor.name)
         return gx_fail_memory(error);
     if (!yyjson_is_obj(value))
-        return gx_fail(error, GX_ERROR_FORMAT, "%s: tensor '%s' is described by a %s, expected an object", r->path, name, yyjson_get_type_desc(value));
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: tensor '%s' is described by %s, expected an object", r->path, name, gx_json_kind(value));
     gx_status status = gx_json_get_string(value, name, "dtype", &dtype, error);
     if (status == GX_OK && (!dtype || !gx_dtype_from_safetensors(dtype, &tensor.dtype)))
         status = gx_fail(error, GX_ERROR_UNSUPPORTED, "tensor '%s': dtype '%.40s' is not known", name, dtype ? dtype : "(none)");

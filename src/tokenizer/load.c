@@ -11,7 +11,7 @@ static gx_status load_parts(gx_tokenizer *tokenizer, yyjson_val *root, const cha
     if (!yyjson_is_obj(root) || !yyjson_is_obj(yyjson_obj_get(root, "model")))
         return gx_fail(error, GX_ERROR_FORMAT, "%s: no 'model'; expected a tokenizer.json of Hugging Face's tokenizers", name);
     if (added && !yyjson_is_null(added) && !yyjson_is_arr(added))
-        return gx_fail(error, GX_ERROR_FORMAT, "%s: 'added_tokens' is a %s, expected an array", name, yyjson_get_type_desc(added));
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: 'added_tokens' is %s, expected a list", name, gx_json_kind(added));
     GX_TRY(gx_load_check_steps(root, name, error));
     GX_TRY(gx_load_model(tokenizer, yyjson_obj_get(root, "model"), added, name, error));
     GX_TRY(gx_load_added(tokenizer, added, name, error));

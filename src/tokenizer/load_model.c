@@ -84,7 +84,7 @@ static gx_status fill_pieces(gx_piece *pieces, yyjson_val *vocab, yyjson_val *ad
 static gx_status load_vocabulary(gx_tokenizer *tokenizer, yyjson_val *vocab, yyjson_val *added, const char *name, gx_error *error)
 {
     if (!yyjson_is_obj(vocab))
-        return gx_fail(error, GX_ERROR_FORMAT, "%s: 'vocab' of 'model' is a %s, expected an object", name, yyjson_get_type_desc(vocab));
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: 'vocab' of 'model' is %s, expected an object", name, gx_json_kind(vocab));
     size_t count = 0;
     GX_TRY(count_ids(vocab, added, name, &count, error));
     gx_piece *pieces = gx_alloc(count, sizeof *pieces);
@@ -184,8 +184,8 @@ static gx_status read_merges(gx_tokenizer *tokenizer, yyjson_val *merges, gx_buf
 static gx_status load_merges(gx_tokenizer *tokenizer, yyjson_val *merges, const char *name, gx_error *error)
 {
     if (!yyjson_is_arr(merges) || yyjson_arr_size(merges) >= UINT32_C(1) << 27)
-        return gx_fail(error, GX_ERROR_FORMAT, "%s: 'merges' of 'model' is a %s, expected an array of less than 2^27 pairs", name,
-                       yyjson_get_type_desc(merges));
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: 'merges' of 'model' is %s, expected a list of less than 2^27 pairs", name,
+                       gx_json_kind(merges));
     GX_TRY(gx_merges_init(&tokenizer->merges, tokenizer->arena, yyjson_arr_size(merges), error));
     gx_buffer joined = {0};
     const gx_status status = read_merges(tokenizer, merges, &joined, name, error);

@@ -20,7 +20,7 @@ static gx_status refuse(const char *name, const char *key, yyjson_val *step, con
 {
     const char *type = yyjson_get_str(yyjson_obj_get(step, "type"));
     return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: '%s' is %s, which this version does not carry out; expected %s", name, key,
-                   type ? type : yyjson_get_type_desc(step), expected);
+                   type ? type : gx_json_kind(step), expected);
 }
 
 /* {"type": "Replace", "pattern": {"String": from}, "content": to} */

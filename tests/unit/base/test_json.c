@@ -121,12 +121,12 @@ static void wrong_types_are_named(void **state)
     } cases[] = {
         {"{\"x\":\"1\"}", 'u', "config.json: 'x' is a string, expected a non-negative integer"},
         {"{\"x\":-1}", 'u', "expected a non-negative integer"},
-        {"{\"x\":1.0}", 'u', "'x' is a real, expected a non-negative integer"},
+        {"{\"x\":1.0}", 'u', "'x' is a number, expected a non-negative integer"},
         {"{\"x\":18446744073709551616}", 'u', "expected a non-negative integer"},
-        {"{\"x\":true}", 'd', "'x' is a true, expected a number"},
-        {"{\"x\":[1]}", 'd', "'x' is a array, expected a number"},
-        {"{\"x\":1}", 'b', "'x' is a uint, expected true or false"},
-        {"{\"x\":{}}", 's', "'x' is a object, expected a string"},
+        {"{\"x\":true}", 'd', "'x' is true or false, expected a number"},
+        {"{\"x\":[1]}", 'd', "'x' is a list, expected a number"},
+        {"{\"x\":1}", 'b', "'x' is an integer, expected true or false"},
+        {"{\"x\":{}}", 's', "'x' is an object, expected a string"},
         {"{\"x\":\"a\\u0000b\"}", 's', "config.json: 'x' holds a NUL character"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -130,7 +130,7 @@ static const struct {
     {"a dtype of GGUF's", "{" TENSOR("a", "Q4_0", "[32]", "[0,18]") "}", 18, GX_ERROR_UNSUPPORTED, "'Q4_0'"},
     {"no dtype", "{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, GX_ERROR_UNSUPPORTED, "(none)"},
     {"a number for a dtype", "{\"a\":{\"dtype\":1,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, GX_ERROR_FORMAT,
-     "'dtype' is a uint, expected a string"},
+     "'dtype' is an integer, expected a string"},
     {"no shape", "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, GX_ERROR_FORMAT, "'shape'"},
     {"a shape that is no list", "{" TENSOR("a", "F32", "1", "[0,4]") "}", 4, GX_ERROR_FORMAT, "'shape'"},
     {"negative size", "{" TENSOR("a", "F32", "[1,-1]", "[0,4]") "}", 4, GX_ERROR_FORMAT, "shape[1]"},
