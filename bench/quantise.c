@@ -80,7 +80,8 @@ int main(int argc, char **argv)
         for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
             char name[64];
             gx_scheme_name(&schemes[i], name, sizeof name);
-            printf("%-5s %-32s %8.1f million weights/s\n", kernels->name, name, rate(&schemes[i], in, importance, columns, k ? REPEATS : 1) * 1e-6);
+            const double weights = rate(&schemes[i], in, importance, columns, k ? REPEATS : 1);
+            printf("%-5s %-32s %8.1f million weights/s\n", kernels->name, name, weights * 1e-6);
         }
     }
     free(in);

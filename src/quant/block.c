@@ -68,7 +68,8 @@ static void pad_row(float *out, const float *in, uint64_t columns, uint64_t padd
     memset(out + columns, 0, (padded - columns) * sizeof *in);
 }
 
-static encoder prepare(const gx_scheme *scheme, uint64_t row_elements, const float *importance, void *const parts[GX_PART_COUNT], void *scratch)
+static encoder prepare(const gx_scheme *scheme, uint64_t row_elements, const float *importance, void *const parts[GX_PART_COUNT],
+                       void *scratch)
 {
     encoder e = {.scheme = scheme, .kernels = gx_kernels_get(), .columns = row_elements, .parts = parts};
     e.blocks = blocks_of(scheme, row_elements);
@@ -76,7 +77,10 @@ static encoder prepare(const gx_scheme *scheme, uint64_t row_elements, const flo
     e.space = lay_out(scheme, row_elements, scratch);
     for (int part = 0; part < GX_PART_COUNT; part++)
         e.nbytes[part] = gx_scheme_part_row_nbytes(scheme, (gx_part)part, row_elements);
-    e.search = (gx_search){.size = scheme->block_size, .top = (1 << scheme->bits) - 1, .zero_points = scheme->zero_points, .importance_blocks = e.blocks};
+    e.search = (gx_search){.size = scheme->block_size,
+                           .top = (1 << scheme->bits) - 1,
+                           .zero_points = scheme->zero_points,
+                           .importance_blocks = e.blocks};
     if (importance) {
         pad_row(e.space.importance, importance, row_elements, e.padded);
         e.search.importance = e.space.importance;
@@ -87,7 +91,8 @@ static encoder prepare(const gx_scheme *scheme, uint64_t row_elements, const flo
 static gx_status bad_scale(const encoder *e, uint64_t row, uint64_t block, float scale, gx_error *error)
 {
     return gx_fail(error, GX_ERROR_UNSUPPORTED, "row %llu, column %llu: the block from here on needs the scale %g, which %s cannot hold",
-                   (unsigned long long)row, (unsigned long long)(block * e->scheme->block_size), (double)scale, gx_dtype_get(e->scheme->dtype)->name);
+                   (unsigned long long)row, (unsigned long long)(block * e->scheme->block_size), (double)scale,
+                   gx_dtype_get(e->scheme->dtype)->name);
 }
 
 /* Scales of the rows from `row` on, as they will be read back: the codes are rounded by these. */

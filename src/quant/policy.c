@@ -97,7 +97,8 @@ static bool is_spared(const gx_policy *policy, gx_quant_role role, uint32_t laye
     return has_blocks(policy) && role == GX_QUANT_ROLE_ATTENTION_OUTPUT && layer % 4 == 2;
 }
 
-gx_scheme gx_policy_select(const gx_policy *policy, gx_quant_role role, uint32_t layer, uint32_t layer_count, char *rule, size_t rule_nbytes)
+gx_scheme gx_policy_select(const gx_policy *policy, gx_quant_role role, uint32_t layer, uint32_t layer_count, char *rule,
+                           size_t rule_nbytes)
 {
     static const char *const names[GX_QUANT_ROLE_COUNT] = {"q, k and v", "attention output", "gate and up", "down", "embedding and head"};
     (void)layer_count; /* no layer is first or last in its rights: which ones suffer most differs from model to model */

@@ -34,6 +34,7 @@ gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, un
 void gx_policy_fit(gx_policy *policy, uint64_t hidden_size);
 
 /* The scheme of a weight. `rule` receives a few words on why. */
-gx_scheme gx_policy_select(const gx_policy *policy, gx_quant_role role, uint32_t layer, uint32_t layer_count, char *rule, size_t rule_nbytes);
+gx_scheme gx_policy_select(const gx_policy *policy, gx_quant_role role, uint32_t layer, uint32_t layer_count, char *rule,
+                           size_t rule_nbytes);
 
 #endif

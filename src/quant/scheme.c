@@ -90,7 +90,8 @@ static gx_status row_int8_encode(const gx_scheme *scheme, const float *in, uint6
     return GX_OK;
 }
 
-static void row_int8_decode(const gx_scheme *scheme, const void *const parts[GX_PART_COUNT], uint64_t rows, uint64_t row_elements, float *out)
+static void row_int8_decode(const gx_scheme *scheme, const void *const parts[GX_PART_COUNT], uint64_t rows, uint64_t row_elements,
+                            float *out)
 {
     const uint8_t turn = scheme->transposed ? 0 : MIDDLE;
     const uint8_t *values = parts[GX_PART_VALUES];

@@ -151,7 +151,8 @@ static void search_beats_the_plain_range(void **state)
     static encoded e;
     fill_importance();
     for (int weighted = 0; weighted < 2; weighted++) {
-        const gx_search how = {.size = 32, .top = 15, .zero_points = true, .importance = weighted ? importance : NULL, .importance_blocks = 1};
+        const float *weights = weighted ? importance : NULL;
+        const gx_search how = {.size = 32, .top = 15, .zero_points = true, .importance = weights, .importance_blocks = 1};
         double searched = 0, plain = 0;
         for (int n = 0; n < 2000; n++) {
             fill(numbers, 1, how.size);
@@ -252,7 +253,8 @@ static void narrowing_is_the_nearest_half(void **state)
     (void)state;
     for (uint32_t h = 0; h < 0x7bff; h++) { /* all pairs of neighbours among the finite ones */
         const float low = gx_half_to_float((uint16_t)h), high = gx_half_to_float((uint16_t)(h + 1)), middle = low + (high - low) / 2;
-        const float in[8] = {low, nextafterf(middle, 0), middle, nextafterf(middle, INFINITY), -low, -nextafterf(middle, 0), -middle, -high};
+        const float below = nextafterf(middle, 0), above = nextafterf(middle, INFINITY);
+        const float in[8] = {low, below, middle, above, -low, -below, -middle, -high};
         const uint16_t even = (uint16_t)(h % 2 ? h + 1 : h);
         const uint16_t expected[8] = {(uint16_t)h, (uint16_t)h, even, (uint16_t)(h + 1), (uint16_t)(h | 0x8000u), (uint16_t)(h | 0x8000u),
                                       (uint16_t)(even | 0x8000u), (uint16_t)((h + 1) | 0x8000u)};
@@ -270,7 +272,8 @@ static void narrowing_tells_what_does_not_fit(void **state)
     static const struct {
         float value;
         bool fits;
-    } cases[] = {{65504, true}, {65519.996f, true}, {65520, false}, {-65520, false}, {1e30f, false}, {INFINITY, false}, {-INFINITY, false}, {NAN, false}};
+    } cases[] = {{65504, true}, {65519.996f, true}, {65520, false}, {-65520, false}, {1e30f, false},
+                 {INFINITY, false}, {-INFINITY, false}, {NAN, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (size_t at = 0; at < 21; at++) {
             float in[21] = {0};

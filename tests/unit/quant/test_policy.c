@@ -28,6 +28,10 @@ static void check(const gx_policy *policy, gx_quant_role role, const char *expec
     assert_non_null(strstr(rule, expected));
 }
 
+#define INT4 "int4, blocks of 32, zero points"
+#define INT8 "int8, blocks of 128"
+#define ROWS "int8, one scale a row"
+
 static void precisions(void **state)
 {
     (void)state;
@@ -41,15 +45,15 @@ static void precisions(void **state)
         {"q4",
          "_q4",
          GX_DTYPE_F32,
-         {"int8, blocks of 128", "int8, blocks of 128", "int4, blocks of 32, zero points", "int8, blocks of 128", "int4, blocks of 32, zero points"}},
+         {INT8, INT8, INT4, INT8, INT4}},
         {"q4f16",
          "_q4f16",
          GX_DTYPE_F16,
-         {"int8, blocks of 128", "int8, blocks of 128", "int4, blocks of 32, zero points", "int8, blocks of 128", "int4, blocks of 32, zero points"}},
+         {INT8, INT8, INT4, INT8, INT4}},
         {"q8",
          "_quantized",
          GX_DTYPE_F32,
-         {"int8, one scale a row", "int8, one scale a row", "int8, one scale a row", "int8, one scale a row", "int8, one scale a row, transposed"}},
+         {ROWS, ROWS, ROWS, ROWS, ROWS ", transposed"}},
     };
     for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
         const gx_policy policy = make(i, 32, 0);
@@ -92,7 +96,8 @@ static void every_fourth_attention_output_has_four_bits(void **state)
     char rule[160];
     const gx_policy policy = make(2, 32, 0), q8 = make(4, 32, 0);
     for (uint32_t layer = 0; layer < 18; layer++) {
-        assert_int_equal(gx_policy_select(&policy, GX_QUANT_ROLE_ATTENTION_OUTPUT, layer, 18, rule, sizeof rule).bits, layer % 4 == 2 ? 4 : 8);
+        const gx_scheme output = gx_policy_select(&policy, GX_QUANT_ROLE_ATTENTION_OUTPUT, layer, 18, rule, sizeof rule);
+        assert_int_equal(output.bits, layer % 4 == 2 ? 4 : 8);
         assert_int_equal(gx_policy_select(&policy, GX_QUANT_ROLE_MLP_DOWN, layer, 18, rule, sizeof rule).bits, 8);
         assert_int_equal(gx_policy_select(&q8, GX_QUANT_ROLE_ATTENTION_OUTPUT, layer, 18, rule, sizeof rule).kind, GX_SCHEME_ROW_INT8);
     }

@@ -57,7 +57,8 @@ typedef struct encoded {
     _Alignas(16) uint8_t parts[GX_PART_COUNT][MOST_NBYTES + 16];
 } encoded;
 
-static gx_status encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t columns, const float *weights, encoded *out, gx_error *error)
+static gx_status encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t columns, const float *weights, encoded *out,
+                        gx_error *error)
 {
     memset(out, GUARD, sizeof *out);
     void *const parts[GX_PART_COUNT] = {out->parts[0], out->parts[1], out->parts[2]};
