@@ -36,7 +36,7 @@ OURS = {
     "fp16": ("fp16", []),
 }
 PEERS = ("genai-int4", "genai-k_quant", "genai-fp32", "optimum-fp32", "mobius-fp32")
-CHUNK = 64  # positions whose logits are widened to double at a time
+CHUNK = 64  # positions compared at a time
 PAST = (512, 700)  # positions beyond the sliding window of 512
 
 
@@ -45,21 +45,16 @@ def texts():
 
 
 class Judge:
-    """Transformers in fp32; its logits of all texts, kept in a file."""
+    """Transformers in fp32."""
 
-    def __init__(self, folder, texts, scratch):
+    def __init__(self, folder):
         transformers.utils.logging.set_verbosity_error()
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-        shape = (sum(t.shape[1] for t in texts), model.config.vocab_size)
-        self.logits = np.memmap(scratch / "reference", np.float32, "w+", shape=shape)
-        row = 0
-        for text in texts:
-            with torch.no_grad():
-                hidden = model.model(torch.from_numpy(text), use_cache=False).last_hidden_state[0]
-                for start in range(0, len(hidden), CHUNK):
-                    part = model.lm_head(hidden[start:start + CHUNK]).numpy()
-                    self.logits[row:row + len(part)] = part
-                    row += len(part)
+        transformers.utils.logging.disable_progress_bar()
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+
+    @torch.no_grad()
+    def logits(self, ids):
+        return self.model(torch.from_numpy(ids), use_cache=False).logits[0].numpy()
 
 
 class File:
@@ -84,28 +79,42 @@ class File:
         return self.session.run(["logits"], feeds)[0][0]
 
 
+def exponentials(logits):
+    """Of the logits less the largest; their sum and its logarithm in double."""
+    largest = logits.max(-1, keepdim=True).values
+    powers = (logits - largest).exp_()
+    total = powers.sum(-1, dtype=torch.float64)
+    return powers, total, largest[:, 0].double() + total.log()
+
+
 def compare(reference, logits, following):
-    """KL, top-1 agreement, own and reference's loss per position; in double, or the KL of fp32 files would be rounding."""
+    """[positions, 4]: KL, top-1 agreement, own loss and the reference's (NaN where no token follows). KL is good to 1e-8 nats."""
     out = []
     for start in range(0, len(logits), CHUNK):
-        p = torch.log_softmax(torch.from_numpy(np.array(reference[start:start + CHUNK])).double(), -1)
-        q = torch.log_softmax(torch.from_numpy(logits[start:start + CHUNK].astype(np.float32)).double(), -1)
-        kl = (p.exp() * (p - q)).sum(-1)
+        p, q = (torch.from_numpy(x[start:start + CHUNK]) for x in (reference, logits))
+        powers, total, p_log = exponentials(p)
+        q_log = exponentials(q)[2]
+        kl = powers.mul_(p - q).sum(-1, dtype=torch.float64) / total - p_log + q_log
         top = (p.argmax(-1) == q.argmax(-1)).double()
         target = torch.from_numpy(following[start:start + CHUNK])[:, None]
-        loss = [-x[:len(target)].gather(1, target)[:, 0] for x in (q, p)]
+        loss = [log[:len(target)] - x[:len(target)].gather(1, target)[:, 0].double() for x, log in ((q, q_log), (p, p_log))]
         loss = [torch.nn.functional.pad(x, (0, len(kl) - len(x)), value=float("nan")) for x in loss]
         out.append(torch.stack([kl, top, *loss], 1))
     return torch.cat(out).numpy()
 
 
-def measure(path, judge, texts, threads):
-    file = File(path, threads)
-    rows, row = [], 0
-    for text in texts:
-        reference = judge.logits[row:row + text.shape[1]]
-        rows.append(compare(reference, file.logits(text), text[0, 1:]))
-        row += text.shape[1]
+def measure(judge, files, texts):
+    """Per file one array a text; text by text, so that the reference's logits of one text at a time are in memory."""
+    rows = [[] for _ in files]
+    for number, text in enumerate(texts, 1):
+        reference = judge.logits(text)
+        for row, file in zip(rows, files, strict=True):
+            row.append(compare(reference, file.logits(text), text[0, 1:]))
+        print(f"text {number} of {len(texts)}: mean KL " + " ".join(f"{row[-1][:, 0].mean():.3g}" for row in rows), file=sys.stderr, flush=True)
+    return [summary(row) for row in rows]
+
+
+def summary(rows):
     inside, beyond = np.concatenate(rows[:-1]), rows[-1][PAST[0]:]
     loss = np.nanmean(inside[:, 2:], 0)
     return {"mean_kl": float(inside[:, 0].mean()), "top1": float(inside[:, 1].mean()), "perplexity": float(np.exp(loss[0])),
@@ -136,7 +145,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True)
     parser.add_argument("--peers", type=Path, default=CACHE / "peers")
-    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()), help="a real disk with 8 GB free")
+    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()), help="a disk with 4 GB free")
     parser.add_argument("--copies", nargs="+", choices=CHECKPOINTS, default=list(CHECKPOINTS))
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these files only")
     parser.add_argument("--threads", type=int, default=2)
@@ -144,17 +153,18 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     corpus, results = texts(), []
-    print("| file | made of, judged by | bytes | mean KL | KL / k_quant's | top-1 % | perplexity (reference) | KL past the window |\n" + "| --- " * 8 + "|")
     with tempfile.TemporaryDirectory(dir=options.scratch, prefix="quality-") as scratch:
         for copy in options.copies:
-            judge = Judge(CACHE / CHECKPOINTS[copy], corpus, Path(scratch))
-            gc.collect()
             found = list(files_of(copy, options, Path(scratch) / copy))
-            found.sort(key=lambda item: item[0] != "genai-k_quant")  # first: the others are divided by it
-            for name, path in found:
-                result = {"file": name, "copy": copy, "bytes": nbytes(path)} | measure(path, judge, corpus, options.threads)
-                results.append(result)
-                show(result, next((r["mean_kl"] for r in results if r["file"] == "genai-k_quant"), None))
+            files = [File(path, options.threads) for _, path in found]
+            measured = measure(Judge(CACHE / CHECKPOINTS[copy]), files, corpus)
+            results += [{"file": name, "copy": copy, "bytes": nbytes(path)} | m for (name, path), m in zip(found, measured, strict=True)]
+            del files
+            gc.collect()
+    print("| file | made of, judged by | bytes | mean KL | KL / k_quant's | top-1 % | perplexity (reference) | KL past the window |\n" + "| --- " * 8 + "|")
+    yardstick = next((r["mean_kl"] for r in results if r["file"] == "genai-k_quant"), None)
+    for r in results:
+        show(r, yardstick)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 

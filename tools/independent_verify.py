@@ -82,11 +82,12 @@ class Judge:
 
     @torch.no_grad()
     def greedy(self, ids, count):
-        out = []
+        from transformers import DynamicCache
+        out, cache, step = [], DynamicCache(config=self.model.config), torch.from_numpy(ids)
         for _ in range(count):
-            best = int(self.logits(self.hidden(ids)[-1:])[0].argmax())
-            out.append(best)
-            ids = np.concatenate([ids, [[best]]], axis=1)
+            hidden = self.model.model(step, past_key_values=cache, use_cache=True).last_hidden_state[0, -1:]
+            out.append(int(self.logits(hidden)[0].argmax()))
+            step = torch.tensor([out[-1:]])
         return out
 
 
