@@ -85,7 +85,7 @@ class Judge:
         from transformers import DynamicCache
         out, cache, step = [], DynamicCache(config=self.model.config), torch.from_numpy(ids)
         for _ in range(count):
-            hidden = self.model.model(step, past_key_values=cache, use_cache=True).last_hidden_state[0, -1:]
+            hidden = self.model.model(step, cache=cache, use_cache=True).last_hidden_state[0, -1:]
             out.append(int(self.logits(hidden)[0].argmax()))
             step = torch.tensor([out[-1:]])
         return out
