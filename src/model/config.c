@@ -399,11 +399,17 @@ static gx_status add_eos(gx_model *model, const gx_config_source *source, yyjson
     return GX_OK;
 }
 
+/* Absent: the class default, as published multimodal packages leave it; null: none. */
+static int64_t token_id(yyjson_val *value, int64_t absent)
+{
+    return !value ? absent : yyjson_is_int(value) ? yyjson_get_sint(value) : -1;
+}
+
 static gx_status read_token_ids(gx_model *model, const gx_config_source *source, gx_error *error)
 {
     yyjson_val *bos = get_at_either_level(source, "bos_token_id"), *pad = get_at_either_level(source, "pad_token_id");
-    model->bos_token_id = yyjson_is_int(bos) ? yyjson_get_sint(bos) : -1;
-    model->pad_token_id = yyjson_is_int(pad) ? yyjson_get_sint(pad) : -1;
+    model->bos_token_id = token_id(bos, 2);
+    model->pad_token_id = token_id(pad, 0);
     yyjson_val *eos = get_at_either_level(source, "eos_token_id");
     if (!eos || yyjson_is_null(eos))
         return GX_OK;

@@ -1,4 +1,5 @@
 """The tiny checkpoints, what Transformers computed on them, and Transformers itself with other weights."""
+import copy
 import tempfile
 from functools import cache
 
@@ -120,3 +121,9 @@ def recomputed(model, name):
     t = {k: torch.from_numpy(v) for k, v in golden(name).items()}
     logits = make_golden.golden_logits(model, t)
     return golden(name) | {k: v.numpy() for k, v in logits.items()}
+
+
+def fp16_error(model, expected, name):
+    """The largest difference between Transformers' own fp16 run of this model and `expected`."""
+    half = recomputed(copy.deepcopy(model).half(), name)
+    return max(distance(half[f"{case}.logits"], expected[f"{case}.logits"]) for case in CASES)

@@ -3,7 +3,7 @@ import numpy as np
 import onnx
 
 from exported import Exported, attribute
-from golden import differences, distance, golden, judge, put_weights, recomputed
+from golden import differences, distance, fp16_error, golden, judge, put_weights, recomputed
 from harness import PRECISIONS, TINY, Problems, checkpoint_names
 from sessions import Decoder
 
@@ -15,10 +15,10 @@ def path_of(out, precision):
 
 
 def check_blocks(problems, model, name, path, half=False):
-    """`model` is Transformers with this checkpoint; its weights are replaced."""
+    """`model` is Transformers with this checkpoint; its weights are replaced. `half`: may err as Transformers does in fp16."""
     expected = recomputed(put_weights(model, Exported(path).matrices()), name)
     std = float(expected["prompt.logits"].std(-1).mean())
-    bound = BOUND if not half else max(2e-2, 2 * float(golden(name)["judge.fp16_error"][0]))
+    bound = BOUND if not half else max(2e-2, 2 * fp16_error(model, expected, name) / std)
     decoder = Decoder(path)
     for case, difference in differences(decoder, expected, True):
         problems.check(difference <= bound * std, f"{path.name}, {case}: {difference / std:.2e} std of the dequantised model's logits, bound {bound:.1e}")

@@ -9,7 +9,8 @@
 The program may be a sanitizer build: a report of a sanitizer fails the test. The groups are the files group_*.py.
 """
 import argparse
-import importlib
+import importlib.util
+import os
 import sys
 import tempfile
 import time
@@ -31,6 +32,13 @@ class Environment:
     def __init__(self, program, full):
         self.program, self.full = Program(program), full
         self.scratch = None
+
+
+def show_runtime():
+    """The program, wherever it lies, finds the ONNX Runtime of the Python that runs these tests."""
+    package = importlib.util.find_spec("onnxruntime")
+    if package:
+        os.environ.setdefault("GEMMA_ONNX_ORT_LIBRARY", str(Path(package.origin).parent / "capi"))
 
 
 def run_one(name, test, environment, verbose):
@@ -77,6 +85,7 @@ def main():
     options = parser.parse_args()
     if not options.program.is_file():
         sys.exit(f"{options.program}: no such program")
+    show_runtime()
     environment = Environment(options.program.resolve(), options.full)
     tests = collect(environment, options.only)
     if options.list:

@@ -185,7 +185,8 @@ static void absent_keys_have_the_class_defaults(void **state)
         check_layer(&o.model->layers[n], n == 5 ? 0 : 7, n == 5 ? 1000000 : 10000, n == 5 ? 8 : 1);
     assert_int_equal(o.model->max_position_embeddings, 131072);
     assert_true(o.model->rms_norm_eps == 1e-6);
-    assert_int_equal(o.model->bos_token_id, -1);
+    assert_int_equal(o.model->bos_token_id, 2);
+    assert_int_equal(o.model->pad_token_id, 0);
     assert_int_equal(o.model->eos_token_ids[1], 98); /* from the package's level */
     close_opened(&o);
 }
