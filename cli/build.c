@@ -28,7 +28,7 @@ int command_build(int argc, char **argv)
         {{"-m", "--model", "--model-name"}, OPTION_STRING, &model, "MODEL", "the checkpoint, instead of the first argument"},
         {{"-o", "--output", "--output-dir"}, OPTION_STRING, &build.output_dir, "DIR", "where the files go; required"},
         {{"-p", "--precision"}, OPTION_LIST, &precisions, "P ...", "fp32, fp16, q4, q4f16, q8, or all (default fp32)"},
-        {{"--block-size"}, OPTION_UINT, &build.block_size, "N", "of q4 and q4f16: 16, 32, 64, 128 (default 32)"},
+        {{"--block-size"}, OPTION_UINT, &build.block_size, "N", "of all 4-bit weights: 16, 32, 64, 128 (default 32; the embedding's 64)"},
         {{"--embedding-bits"}, OPTION_UINT, &build.embedding_bits, "N", "of q4 and q4f16: 4, 8, 16, 32 (default: docs/quantisation.md)"},
         {{"--accuracy-level"}, OPTION_UINT, &accuracy_level, "N", "least arithmetic of q4 products: 0, 1 fp32 (slow), 4 int8 (default 4)"},
         {{"--all-logits"}, OPTION_FLAG, &build.all_logits, NULL, "logits of every position instead of the last"},

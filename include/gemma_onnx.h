@@ -87,7 +87,7 @@ typedef struct gx_build_options {
     const char *model;        /* a Hugging Face folder or a .gguf file; required */
     const char *output_dir;   /* created if missing; required unless dry_run */
     unsigned precisions;      /* default: GX_PRECISION_FP32 */
-    unsigned block_size;      /* of q4 and q4f16: 16, 32, 64, 128; default 32 */
+    unsigned block_size;      /* of all 4-bit weights of q4 and q4f16: 16, 32, 64, 128; 0: 32, the embedding's 64 */
     unsigned embedding_bits;  /* of q4 and q4f16: 4, 8, 16, 32; 0, the default: what docs/quantisation.md found best */
     int accuracy_level;       /* of MatMulNBits: 0, 1, 4; default 4 */
     bool all_logits;          /* logits of every position instead of the last */

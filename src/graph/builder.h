@@ -54,24 +54,36 @@ void gx_block_rope_tables(gx_builder *b, const gx_value *position_ids);
 const gx_rope_values *gx_builder_rope(const gx_builder *b, const gx_layer *layer);
 
 /* RMSNorm over the last dimension of x, which has any rank. `epsilon_scale`: for a stream that holds s·x, s². `multiply`: the
- * result times it. The result has the activation type. */
-const gx_value *gx_block_norm(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *weight, double epsilon_scale, double multiply);
+ * result times it. `reader`: who reads the result, balanced; or NULL. The result has the activation type. */
+const gx_value *gx_block_norm(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *weight, double epsilon_scale, double multiply,
+                              const gx_stream_reader *reader);
 
 /* The embedding's bytes are the head's when tied: both weigh errors as the head does. */
 static inline const float *gx_builder_head_importance(const gx_builder *b)
 {
-    return b->options->importance ? b->options->importance->head : NULL;
+    return b->options->importance ? b->options->importance->head.importance : NULL;
+}
+
+/* The readers of a layer's two norms on the stream; NULL: weights are stored as they are. */
+static inline const gx_stream_reader *gx_builder_qkv_reader(const gx_builder *b, uint32_t layer)
+{
+    return b->options->importance ? &b->options->importance->qkv[layer] : NULL;
+}
+
+static inline const gx_stream_reader *gx_builder_gate_up_reader(const gx_builder *b, uint32_t layer)
+{
+    return b->options->importance ? &b->options->importance->gate_up[layer] : NULL;
 }
 
 /* Declares a weight under the scheme that the policy picks for its role. */
-gx_stored *gx_builder_store(gx_builder *b, const char *name, const gx_recipe *recipe, gx_quant_role role, uint32_t layer);
+gx_stored *gx_builder_store(gx_builder *b, const char *name, const gx_recipe *recipe, gx_quant_role role);
 
 /* x [rows, in] by a stored weight [out, in]: [rows, out]. */
 const gx_value *gx_block_product(gx_builder *b, const char *leaf, const gx_value *x, gx_stored *stored);
 
-/* x [tokens, in] by the rows of up to three weights stacked: [tokens, out]. */
+/* x [tokens, in] by the rows of up to three weights stacked: [tokens, out]. `reader`: what x is, or NULL. */
 const gx_value *gx_block_linear(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *const *weights, unsigned weight_count,
-                                gx_quant_role role, uint32_t layer, const float *importance);
+                                gx_quant_role role, const gx_stream_reader *reader);
 
 /* input_ids [batch, sequence] to the residual stream [tokens, hidden_size]. */
 const gx_value *gx_block_embedding(gx_builder *b, const gx_value *input_ids);

@@ -24,7 +24,7 @@ static const gx_value *add_to_stream(gx_builder *b, const char *what, const gx_v
     char leaf[48];
     if (post_norm->tensor) {
         snprintf(leaf, sizeof leaf, "post_%s_layernorm", what);
-        output = gx_block_norm(b, leaf, output, post_norm, 1, b->residual_scale);
+        output = gx_block_norm(b, leaf, output, post_norm, 1, b->residual_scale, NULL);
     }
     snprintf(leaf, sizeof leaf, "%s_residual", what);
     return gx_builder_binary(b, "Add", leaf, stream, output);
@@ -34,12 +34,13 @@ static const gx_value *build_layer(gx_builder *b, const gx_value *stream, const 
 {
     const double epsilon_scale = b->residual_scale * b->residual_scale;
     set_layer_scope(b, number, "");
-    const gx_value *x = gx_block_norm(b, "input_layernorm", stream, &layer->weights[GX_ROLE_INPUT_NORM], epsilon_scale, 1);
+    const gx_value *x = gx_block_norm(b, "input_layernorm", stream, &layer->weights[GX_ROLE_INPUT_NORM], epsilon_scale, 1, gx_builder_qkv_reader(b, number));
     set_layer_scope(b, number, "/self_attn");
     x = gx_block_attention(b, x, layer, number);
     set_layer_scope(b, number, "");
     stream = add_to_stream(b, "attention", stream, x, &layer->weights[GX_ROLE_POST_ATTENTION_NORM]);
-    x = gx_block_norm(b, "pre_feedforward_layernorm", stream, &layer->weights[GX_ROLE_PRE_FEEDFORWARD_NORM], epsilon_scale, 1);
+    x = gx_block_norm(b, "pre_feedforward_layernorm", stream, &layer->weights[GX_ROLE_PRE_FEEDFORWARD_NORM], epsilon_scale, 1,
+                      gx_builder_gate_up_reader(b, number));
     set_layer_scope(b, number, "/mlp");
     x = gx_block_mlp(b, x, layer, number);
     set_layer_scope(b, number, "");

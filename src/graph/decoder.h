@@ -7,11 +7,17 @@
 #include "graph/graph.h"
 #include "quant/policy.h"
 
-/* What errors cost in the inputs of weights that read the residual stream; of the model's hidden_size each. */
+/* How weights that read the residual stream through a norm are quantised (quant/importance.h); of the model's hidden_size each. */
+typedef struct gx_stream_reader {
+    const float *importance;   /* what an error costs, after balancing */
+    const float *balance;      /* columns are stored times it, the norm's weight times its inverse; NULL: neither */
+    const float *inverse;
+} gx_stream_reader;
+
 typedef struct gx_decoder_importance {
-    const float **qkv;     /* [num_hidden_layers] */
-    const float **gate_up; /* [num_hidden_layers] */
-    const float *head;
+    gx_stream_reader *qkv;     /* [num_hidden_layers] */
+    gx_stream_reader *gate_up; /* [num_hidden_layers] */
+    gx_stream_reader head;     /* not balanced: the embedding is the same bytes */
 } gx_decoder_importance;
 
 typedef struct gx_decoder_options {
@@ -19,7 +25,7 @@ typedef struct gx_decoder_options {
     bool all_logits;         /* logits of every position instead of the last one */
     double residual_scale;   /* the residual stream holds x times this power of two; 1: as it is */
     int accuracy_level;      /* MatMulNBits: 0, 1 or 4 */
-    const gx_decoder_importance *importance; /* NULL: all alike */
+    const gx_decoder_importance *importance; /* NULL: errors cost alike, nothing is balanced */
 } gx_decoder_options;
 
 /* The graph lives in `arena`; `model` must outlive it. */

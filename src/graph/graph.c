@@ -161,7 +161,7 @@ uint64_t gx_recipe_columns(const gx_recipe *recipe)
 
 static bool same_recipe(const gx_recipe *a, const gx_recipe *b)
 {
-    if (a->source_count != b->source_count || a->multiply != b->multiply || a->importance != b->importance)
+    if (a->source_count != b->source_count || a->multiply != b->multiply || a->column_scales != b->column_scales || a->importance != b->importance)
         return false;
     for (unsigned i = 0; i < a->source_count; i++) /* two weights may be one tensor: a tied head */
         if (a->sources[i]->tensor != b->sources[i]->tensor || a->sources[i]->add != b->sources[i]->add)

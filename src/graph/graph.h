@@ -73,13 +73,21 @@ typedef struct gx_node {
 
 #define GX_RECIPE_MAX_SOURCES 3
 
-/* A logical matrix [rows, columns]: the rows of its sources one after another, every element times `multiply`. */
+/* A logical matrix [rows, columns]: the rows of its sources one after another, every element times `multiply`
+ * and its column's scale. */
 typedef struct gx_recipe {
     const gx_weight *sources[GX_RECIPE_MAX_SOURCES];
     unsigned source_count;
     double multiply;
-    const float *importance; /* [columns]: what an error costs there (quant/importance.h); NULL: all alike */
+    const float *column_scales; /* [columns]; NULL: 1 */
+    const float *importance;    /* [columns]: what an error costs there (quant/importance.h); NULL: all alike */
 } gx_recipe;
+
+/* Whether an element is not the source's own. */
+static inline bool gx_recipe_scales(const gx_recipe *recipe)
+{
+    return recipe->multiply != 1 || recipe->column_scales;
+}
 
 uint64_t gx_recipe_rows(const gx_recipe *recipe);
 uint64_t gx_recipe_columns(const gx_recipe *recipe);

@@ -17,7 +17,7 @@
 void gx_build_options_default(gx_build_options *options)
 {
     *options = (gx_build_options){
-        .size = sizeof *options, .precisions = GX_PRECISION_FP32, .block_size = 32, .accuracy_level = 4};
+        .size = sizeof *options, .precisions = GX_PRECISION_FP32, .accuracy_level = 4};
 }
 
 unsigned gx_precision_from_name(const char *name)

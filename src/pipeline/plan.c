@@ -63,7 +63,7 @@ static gx_status make_target(gx_target *target, gx_plan *plan, const gx_policy *
                                         .all_logits = options->all_logits,
                                         .residual_scale = target->residual_scale,
                                         .accuracy_level = options->accuracy_level,
-                                        .importance = plan->importance};
+                                        .importance = gx_policy_has_blocks(policy) ? plan->importance : NULL};
     GX_TRY(gx_decoder_build(&target->graph, plan->arena, plan->model, &decoder, error));
     return place_all(target, error);
 }
@@ -203,7 +203,6 @@ static gx_status make_targets(gx_plan *plan, const gx_build_options *options, gx
         if (!policy)
             return gx_fail_memory(error);
         GX_TRY(gx_policy_make(policy, i, options->block_size, options->embedding_bits, error));
-        gx_policy_fit(policy, plan->model->hidden_size);
         GX_TRY(make_target(&plan->targets[plan->target_count], plan, policy, options, error));
         plan->target_count++;
     }

@@ -53,7 +53,7 @@ static void measure(writing *w)
         w->raw_nbytes = larger(w->raw_nbytes, task->nbytes);
         for (const gx_destination *d = task->destinations; d; d = d->next) {
             w->encoded_nbytes = larger(w->encoded_nbytes, encoded_nbytes(d->stored, task->rows));
-            if (d->stored->recipe.multiply != 1)
+            if (gx_recipe_scales(&d->stored->recipe))
                 w->scaled_floats = larger(w->scaled_floats, task->rows * task->weight->columns);
             if (d->stored->scheme.transposed)
                 w->turned_nbytes = larger(w->turned_nbytes, task->rows * task->weight->columns);
@@ -145,14 +145,21 @@ static gx_status check_embedding(const writing *w, const gx_task *task, const gx
     return GX_OK;
 }
 
+static void scale(float *out, const gx_recipe *recipe, const float *values, uint64_t rows, uint64_t columns)
+{
+    const float multiply = (float)recipe->multiply;
+    for (uint64_t r = 0; r < rows; r++, out += columns, values += columns)
+        for (uint64_t c = 0; c < columns; c++)
+            out[c] = values[c] * (recipe->column_scales ? multiply * recipe->column_scales[c] : multiply);
+}
+
 static gx_status encode(writing *w, const workspace *space, const gx_task *task, const gx_destination *d, gx_error *error)
 {
     const gx_stored *stored = d->stored;
     const uint64_t columns = task->weight->columns;
     const float *values = space->values;
-    if (stored->recipe.multiply != 1) {
-        for (uint64_t i = 0; i < task->rows * columns; i++)
-            space->scaled[i] = values[i] * (float)stored->recipe.multiply;
+    if (gx_recipe_scales(&stored->recipe)) {
+        scale(space->scaled, &stored->recipe, values, task->rows, columns);
         values = space->scaled;
     }
     GX_TRY(check_embedding(w, task, d, values, error));

@@ -1,4 +1,6 @@
 /* Plain sums in double, in order: the same on every machine. */
+#include <math.h>
+
 #include "quant/importance.h"
 
 /* The estimate errs; a channel that it thinks dead is still not free, and none is everything. */
@@ -27,5 +29,16 @@ void gx_importance_read(float *out, const double *stream, const float *norm, siz
         double share = (double)norm[k] * (double)norm[k] * stream[k] / mean;
         share = share > LEAST ? share : LEAST; /* and for NaN */
         out[k] = (float)(share < MOST ? share : MOST);
+    }
+}
+
+/* sqrt is correctly rounded everywhere; pow is not. */
+void gx_importance_balance(float *importance, float *balance, float *inverse, size_t channels)
+{
+    for (size_t k = 0; k < channels; k++) {
+        const double rest = sqrt((double)importance[k]), factor = sqrt(rest);
+        balance[k] = (float)factor;
+        inverse[k] = (float)(1 / factor);
+        importance[k] = (float)rest;
     }
 }

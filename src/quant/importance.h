@@ -8,6 +8,10 @@
  *
  * Where branches do not end in a norm, the stream is unknown: weigh nothing there. (Weighing by the reading norm alone is
  * worse than weighing nothing: that norm undoes what it finds in the stream.)
+ *
+ * Balancing: columns that matter get finer steps when they are stored larger, at the cost of the others of their block. A column is
+ * stored times importance^(1/4), and the norm in front, which costs nothing, gives that much less: the product is the same.
+ * What an error costs then is importance^(1/2). (Known as AWQ, which measures activations; here they are estimated.)
  */
 #ifndef GX_QUANT_IMPORTANCE_H
 #define GX_QUANT_IMPORTANCE_H
@@ -22,5 +26,8 @@ void gx_importance_add(double *stream, const float *norm, size_t channels);
 
 /* Of the columns of a weight that reads the stream through a norm with these weights: positive, around 1. */
 void gx_importance_read(float *out, const double *stream, const float *norm, size_t channels);
+
+/* Spreads an importance over the columns' scales and itself: balance and inverse receive one factor a channel, and importance what is left. */
+void gx_importance_balance(float *importance, float *balance, float *inverse, size_t channels);
 
 #endif

@@ -26,15 +26,14 @@ typedef struct gx_policy {
 const char *gx_policy_name(unsigned index); /* index < GX_POLICY_COUNT */
 const char *gx_policy_suffix(unsigned index);
 
-/* Row `index` of the table with the user's choices applied. block_size: 16, 32, 64, 128; embedding_bits: 4, 8, 16, 32 or
- * 0 for the default. They concern the 4-bit precisions alone. */
+/* Row `index` of the table with the user's choices applied. block_size: of all 4-bit weights, 16, 32, 64 or 128; embedding_bits:
+ * 4, 8, 16 or 32; 0: the row's own. They concern the 4-bit precisions alone. */
 gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, unsigned embedding_bits, gx_error *error) GX_MUST_USE;
 
-/* Adapts the row to the size of a model: in larger ones four bits cost less quality, and eight more bytes. */
-void gx_policy_fit(gx_policy *policy, uint64_t hidden_size);
+/* q4 and q4f16: what block_size and embedding_bits speak of. */
+bool gx_policy_has_blocks(const gx_policy *policy);
 
 /* The scheme of a weight. `rule` receives a few words on why. */
-gx_scheme gx_policy_select(const gx_policy *policy, gx_quant_role role, uint32_t layer, uint32_t layer_count, char *rule,
-                           size_t rule_nbytes);
+gx_scheme gx_policy_select(const gx_policy *policy, gx_quant_role role, char *rule, size_t rule_nbytes);
 
 #endif

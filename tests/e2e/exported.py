@@ -93,12 +93,15 @@ class Exported:
         node = next(n for n in self.model.graph.node if n.op_type == "RMSNormalization" and n.name == "/lm_head/norm")
         return self.initializers[node.input[1]].dims[0]
 
-    def matrices(self):
+    def weights(self):
+        """The matrices, and the norms in front of those that the file may have balanced against them."""
         out = {"embedding": self.embedding()}
         for node in self.model.graph.node:
             layer = re.fullmatch(r"/model/layers\.(\d+)/((?:self_attn|mlp)/\w+_proj)", node.name)
             if layer and node.op_type in ("Gemm", "MatMulNBits"):
                 out[int(layer[1]), layer[2].replace("/", ".")] = self.matrix(node)
+            elif layer := re.fullmatch(r"/model/layers\.(\d+)/((?:input|pre_feedforward)_layernorm)", node.name):
+                out[int(layer[1]), layer[2]] = self.constant(node.input[1]).astype(np.float32)
             elif node.name == "/lm_head/lm_head" and node.op_type in ("Gemm", "MatMulNBits"):
                 out["head"] = self.matrix(node)
         integer = self.integer_head()

@@ -90,8 +90,14 @@ def decoder_of(model):
     return getattr(model.model, "language_model", model.model)
 
 
+def reading_norms(layer):
+    """The norms through which qkv and gate and up read the stream, by their names in the graph."""
+    feedforward = "pre_feedforward_layernorm" if hasattr(layer, "pre_feedforward_layernorm") else "post_attention_layernorm"
+    return {"input_layernorm": layer.input_layernorm, "pre_feedforward_layernorm": getattr(layer, feedforward)}
+
+
 def put_weights(model, exported):
-    """Replaces every matrix by what the exported file holds: {"embedding", "head", (layer, "self_attn.qkv_proj"), …}."""
+    """Replaces every matrix, and the norms in front, by what the exported file holds: {"embedding", "head", (layer, "self_attn.qkv_proj"), …}."""
     import torch
 
     def parameter(values):
@@ -101,6 +107,8 @@ def put_weights(model, exported):
     decoder.embed_tokens.weight = parameter(exported["embedding"])
     model.lm_head.weight = parameter(exported["head"])
     for n, layer in enumerate(decoder.layers):
+        for name, norm in reading_norms(layer).items():
+            norm.weight = parameter(exported[n, name] - 1)
         for joined, parts in (("self_attn.qkv_proj", "qkv"), ("self_attn.o_proj", "o"), ("mlp.gate_up_proj", ("gate", "up")), ("mlp.down_proj", ("down",))):
             values, at = exported[n, joined], 0
             block = getattr(layer, joined.split(".")[0])

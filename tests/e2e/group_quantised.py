@@ -3,7 +3,7 @@ import numpy as np
 import onnx
 
 from exported import Exported, attribute
-from golden import differences, distance, fp16_error, golden, judge, put_weights, recomputed
+from golden import decoder_of, differences, distance, fp16_error, golden, judge, put_weights, reading_norms, recomputed
 from harness import PRECISIONS, TINY, Problems, checkpoint_names
 from sessions import Decoder
 
@@ -16,7 +16,7 @@ def path_of(out, precision):
 
 def check_blocks(problems, model, name, path, half=False):
     """`model` is Transformers with this checkpoint; its weights are replaced. `half`: may err as Transformers does in fp16."""
-    expected = recomputed(put_weights(model, Exported(path).matrices()), name)
+    expected = recomputed(put_weights(model, Exported(path).weights()), name)
     std = float(expected["prompt.logits"].std(-1).mean())
     bound = BOUND if not half else max(2e-2, 2 * fp16_error(model, expected, name) / std)
     decoder = Decoder(path)
@@ -27,14 +27,17 @@ def check_blocks(problems, model, name, path, half=False):
 
 def close_to_source(problems, model, name, path, bits):
     """A wrong row order would pass the test above in both; so the weights must be near the checkpoint's, too."""
-    from golden import decoder_of
-    exported, decoder = Exported(path).matrices(), decoder_of(model)
+    exported, decoder = Exported(path).weights(), decoder_of(model)
     pairs = [("embedding", decoder.embed_tokens.weight, exported["embedding"]), ("head", model.lm_head.weight, exported["head"])]
     for n, layer in enumerate(decoder.layers):
         a, m = layer.self_attn, layer.mlp
-        joined = {"self_attn.qkv_proj": (a.q_proj, a.k_proj, a.v_proj), "self_attn.o_proj": (a.o_proj,), "mlp.gate_up_proj": (m.gate_proj, m.up_proj), "mlp.down_proj": (m.down_proj,)}
-        for key, linears in joined.items():
-            pairs.append((f"layer {n} {key}", np.concatenate([p.weight.detach().numpy() for p in linears]), exported[n, key]))
+        joined = {"self_attn.qkv_proj": ((a.q_proj, a.k_proj, a.v_proj), "input_layernorm"), "self_attn.o_proj": ((a.o_proj,), None),
+                  "mlp.gate_up_proj": ((m.gate_proj, m.up_proj), "pre_feedforward_layernorm"), "mlp.down_proj": ((m.down_proj,), None)}
+        for key, (linears, norm) in joined.items():
+            found = exported[n, key]
+            if norm:  # columns may be stored larger, and the norm in front as much smaller
+                found = found * (exported[n, norm] / (1 + reading_norms(layer)[norm].weight.detach().numpy()))
+            pairs.append((f"layer {n} {key}", np.concatenate([p.weight.detach().numpy() for p in linears]), found))
     for what, original, found in pairs:
         original = np.asarray(original.detach().numpy() if hasattr(original, "detach") else original)
         error = np.sqrt(((found - original) ** 2).mean() / (original ** 2).mean())
@@ -103,7 +106,7 @@ def q8(environment, name):
     model = judge(name)
     close_to_source(problems, model, name, path, 8)
     decoder = Decoder(with_output(path, tap))
-    put_weights(model, exported.matrices())
+    put_weights(model, exported.weights())
     cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
     for case in ("prompt", "leftpad", "one"):
         ids = golden(name)[f"{case}.input_ids"]

@@ -15,7 +15,7 @@ static const gx_value *prepare_heads(gx_builder *b, const char *leaf, const gx_v
     if (norm->tensor) {
         const gx_value *shape = gx_graph_int64_list(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "_heads_shape")), 3, (const int64_t[]){-1, heads, layer->head_dim});
         x = gx_builder_reshape(b, gx_builder_leaf(b, leaf, "_heads"), x, shape, GX_SHAPE(b->tokens, heads_dim, head_dim));
-        x = gx_block_norm(b, gx_builder_leaf(b, leaf, "_norm"), x, norm, 1, 1);
+        x = gx_block_norm(b, gx_builder_leaf(b, leaf, "_norm"), x, norm, 1, 1, NULL);
     }
     const gx_value *flat = gx_builder_reshape(b, gx_builder_leaf(b, leaf, "_3d"), x, b->rows_shape, GX_SHAPE(b->batch, b->sequence, gx_dim_number((uint64_t)heads * layer->head_dim)));
     const gx_rope_values *rope = gx_builder_rope(b, layer);
@@ -32,8 +32,7 @@ static split_qkv project(gx_builder *b, const gx_value *x, const gx_layer *layer
 {
     gx_graph *g = b->graph;
     const gx_weight *weights[3] = {&layer->weights[GX_ROLE_Q_PROJ], &layer->weights[GX_ROLE_K_PROJ], &layer->weights[GX_ROLE_V_PROJ]};
-    const gx_value *qkv = gx_block_linear(b, "qkv_proj", x, weights, 3, GX_QUANT_ROLE_ATTENTION_QKV, number,
-                                          b->options->importance ? b->options->importance->qkv[number] : NULL);
+    const gx_value *qkv = gx_block_linear(b, "qkv_proj", x, weights, 3, GX_QUANT_ROLE_ATTENTION_QKV, gx_builder_qkv_reader(b, number));
     const int64_t widths[3] = {(int64_t)weights[0]->rows, (int64_t)weights[1]->rows, (int64_t)weights[2]->rows};
     const gx_value *widths_value = gx_graph_int64_list(g, gx_builder_name(b, "qkv_widths"), 3, widths);
     gx_node *node = gx_graph_node(g, "Split", gx_builder_name(b, "qkv"), GX_INPUTS(qkv, widths_value));
@@ -89,5 +88,5 @@ const gx_value *gx_block_attention(gx_builder *b, const gx_value *x, const gx_la
     const gx_value *shape = gx_graph_int64_list(b->graph, gx_builder_name(b, "tokens_shape"), 2, (const int64_t[]){-1, (int64_t)width});
     const gx_value *flat = gx_builder_reshape(b, "attention_2d", output, shape, GX_SHAPE(b->tokens, gx_dim_number(width)));
     const gx_weight *weight = &layer->weights[GX_ROLE_O_PROJ];
-    return gx_block_linear(b, "o_proj", flat, &weight, 1, GX_QUANT_ROLE_ATTENTION_OUTPUT, number, NULL);
+    return gx_block_linear(b, "o_proj", flat, &weight, 1, GX_QUANT_ROLE_ATTENTION_OUTPUT, NULL);
 }

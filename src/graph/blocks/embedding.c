@@ -127,7 +127,7 @@ const gx_value *gx_block_embedding(gx_builder *b, const gx_value *input_ids)
     gx_graph *g = b->graph;
     const gx_weight *weight = &b->model->weights[GX_ROLE_EMBEDDING];
     const gx_recipe recipe = {.sources = {weight}, .source_count = 1, .multiply = 1, .importance = gx_builder_head_importance(b)};
-    gx_stored *stored = gx_builder_store(b, gx_builder_name(b, "embed_tokens"), &recipe, GX_QUANT_ROLE_EMBEDDING, 0);
+    gx_stored *stored = gx_builder_store(b, gx_builder_name(b, "embed_tokens"), &recipe, GX_QUANT_ROLE_EMBEDDING);
     if (g->failed)
         return input_ids;
     const gx_value *flat_shape = gx_graph_int64_list(g, gx_builder_name(b, "ids_shape"), 1, (const int64_t[]){-1});

@@ -30,9 +30,9 @@ void gx_block_head(gx_builder *b, const gx_value *x)
     const gx_model *model = b->model;
     if (!b->options->all_logits)
         x = last_position(b, x);
-    x = gx_block_norm(b, "norm", x, &model->weights[GX_ROLE_FINAL_NORM], b->residual_scale * b->residual_scale, 1);
+    x = gx_block_norm(b, "norm", x, &model->weights[GX_ROLE_FINAL_NORM], b->residual_scale * b->residual_scale, 1, NULL);
     const gx_recipe recipe = {.sources = {&model->weights[GX_ROLE_LM_HEAD]}, .source_count = 1, .multiply = 1, .importance = gx_builder_head_importance(b)};
-    gx_stored *stored = gx_builder_store(b, gx_builder_name(b, "lm_head"), &recipe, GX_QUANT_ROLE_EMBEDDING, 0);
+    gx_stored *stored = gx_builder_store(b, gx_builder_name(b, "lm_head"), &recipe, GX_QUANT_ROLE_EMBEDDING);
     const gx_value *logits = gx_block_product(b, "lm_head", x, stored);
     logits = gx_builder_cast(b, "logits_fp32", logits, GX_DTYPE_F32);
     if (model->final_logit_softcapping != 0)

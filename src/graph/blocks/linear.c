@@ -133,10 +133,10 @@ static const gx_value *(*const products[])(gx_builder *, const product *) = {
     [GX_SCHEME_ROW_INT8] = row_int8_product,
 };
 
-gx_stored *gx_builder_store(gx_builder *b, const char *name, const gx_recipe *recipe, gx_quant_role role, uint32_t layer)
+gx_stored *gx_builder_store(gx_builder *b, const char *name, const gx_recipe *recipe, gx_quant_role role)
 {
     char rule[160];
-    const gx_scheme scheme = gx_policy_select(b->options->policy, role, layer, b->model->num_hidden_layers, rule, sizeof rule);
+    const gx_scheme scheme = gx_policy_select(b->options->policy, role, rule, sizeof rule);
     return gx_graph_store(b->graph, name, recipe, &scheme, rule);
 }
 
@@ -156,10 +156,14 @@ const gx_value *gx_block_product(gx_builder *b, const char *leaf, const gx_value
 }
 
 const gx_value *gx_block_linear(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *const *weights, unsigned weight_count,
-                                gx_quant_role role, uint32_t layer, const float *importance)
+                                gx_quant_role role, const gx_stream_reader *reader)
 {
-    gx_recipe recipe = {.source_count = weight_count, .multiply = 1, .importance = importance};
+    gx_recipe recipe = {.source_count = weight_count, .multiply = 1};
+    if (reader) {
+        recipe.column_scales = reader->balance;
+        recipe.importance = reader->importance;
+    }
     for (unsigned i = 0; i < weight_count; i++)
         recipe.sources[i] = weights[i];
-    return gx_block_product(b, leaf, x, gx_builder_store(b, gx_builder_name(b, leaf), &recipe, role, layer));
+    return gx_block_product(b, leaf, x, gx_builder_store(b, gx_builder_name(b, leaf), &recipe, role));
 }

@@ -4,10 +4,11 @@
  */
 #include "graph/builder.h"
 
-const gx_value *gx_block_norm(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *weight, double epsilon_scale, double multiply)
+const gx_value *gx_block_norm(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *weight, double epsilon_scale, double multiply,
+                              const gx_stream_reader *reader)
 {
     gx_graph *g = b->graph;
-    const gx_recipe recipe = {.sources = {weight}, .source_count = 1, .multiply = multiply};
+    const gx_recipe recipe = {.sources = {weight}, .source_count = 1, .multiply = multiply, .column_scales = reader ? reader->inverse : NULL};
     const gx_scheme scheme = {.kind = GX_SCHEME_FLOAT, .dtype = b->activation};
     const char *name = gx_builder_name(b, leaf);
     const char *weight_name = g->failed ? NULL : gx_arena_printf(g->arena, "%s/weight", name);

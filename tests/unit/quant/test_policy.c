@@ -21,7 +21,7 @@ static gx_policy make(unsigned index, unsigned block_size, unsigned embedding_bi
 static void check(const gx_policy *policy, gx_quant_role role, const char *expected)
 {
     char name[64], rule[160];
-    const gx_scheme scheme = gx_policy_select(policy, role, 3, 18, rule, sizeof rule);
+    const gx_scheme scheme = gx_policy_select(policy, role, rule, sizeof rule);
     gx_scheme_name(&scheme, name, sizeof name);
     assert_string_equal(name, expected);
     assert_true(strncmp(rule, policy->name, strlen(policy->name)) == 0);
@@ -29,7 +29,8 @@ static void check(const gx_policy *policy, gx_quant_role role, const char *expec
 }
 
 #define INT4 "int4, blocks of 32, zero points"
-#define INT8 "int8, blocks of 128"
+#define SYMMETRIC "int4, blocks of 32"
+#define HEAD "int4, blocks of 64"
 #define ROWS "int8, one scale a row"
 
 static void precisions(void **state)
@@ -45,18 +46,18 @@ static void precisions(void **state)
         {"q4",
          "_q4",
          GX_DTYPE_F32,
-         {INT8, INT8, INT4, INT8, INT4}},
+         {INT4, INT4, SYMMETRIC, INT4, HEAD}},
         {"q4f16",
          "_q4f16",
          GX_DTYPE_F16,
-         {INT8, INT8, INT4, INT8, INT4}},
+         {INT4, INT4, SYMMETRIC, INT4, HEAD}},
         {"q8",
          "_quantized",
          GX_DTYPE_F32,
          {ROWS, ROWS, ROWS, ROWS, ROWS ", transposed"}},
     };
     for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
-        const gx_policy policy = make(i, 32, 0);
+        const gx_policy policy = make(i, 0, 0);
         assert_string_equal(policy.name, expected[i].name);
         assert_string_equal(gx_policy_name(i), expected[i].name);
         assert_string_equal(policy.suffix, expected[i].suffix);
@@ -66,13 +67,14 @@ static void precisions(void **state)
     }
 }
 
-static void block_size_is_of_the_four_bit_weights(void **state)
+static void block_size_is_of_all_four_bit_weights(void **state)
 {
     (void)state;
-    const gx_policy policy = make(2, 64, 0);
-    check(&policy, GX_QUANT_ROLE_MLP_GATE_UP, "int4, blocks of 64, zero points");
-    check(&policy, GX_QUANT_ROLE_EMBEDDING, "int4, blocks of 64, zero points");
-    check(&policy, GX_QUANT_ROLE_MLP_DOWN, "int8, blocks of 128");
+    const gx_policy policy = make(2, 128, 0), wide = make(2, 16, 8);
+    check(&policy, GX_QUANT_ROLE_MLP_GATE_UP, "int4, blocks of 128");
+    check(&policy, GX_QUANT_ROLE_EMBEDDING, "int4, blocks of 128");
+    check(&policy, GX_QUANT_ROLE_MLP_DOWN, "int4, blocks of 128, zero points");
+    check(&wide, GX_QUANT_ROLE_EMBEDDING, "int8, blocks of 128");
 }
 
 static void embedding_bits(void **state)
@@ -81,41 +83,22 @@ static void embedding_bits(void **state)
     static const struct {
         unsigned bits;
         const char *name;
-    } cases[] = {{4, "int4, blocks of 16, zero points"}, {8, "int8, blocks of 128"}, {16, "fp16"}, {32, "fp32"}};
+    } cases[] = {{4, HEAD}, {8, "int8, blocks of 128"}, {16, "fp16"}, {32, "fp32"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const gx_policy policy = make(3, 16, cases[i].bits), other = make(0, 16, cases[i].bits);
+        const gx_policy policy = make(3, 0, cases[i].bits), other = make(0, 16, cases[i].bits);
         check(&policy, GX_QUANT_ROLE_EMBEDDING, cases[i].name);
-        check(&policy, GX_QUANT_ROLE_MLP_GATE_UP, "int4, blocks of 16, zero points");
+        check(&policy, GX_QUANT_ROLE_MLP_GATE_UP, SYMMETRIC);
         check(&other, GX_QUANT_ROLE_EMBEDDING, "fp32");
     }
 }
 
-static void every_fourth_attention_output_has_four_bits(void **state)
+static void only_the_four_bit_precisions_have_blocks(void **state)
 {
     (void)state;
-    char rule[160];
-    const gx_policy policy = make(2, 32, 0), q8 = make(4, 32, 0);
-    for (uint32_t layer = 0; layer < 18; layer++) {
-        const gx_scheme output = gx_policy_select(&policy, GX_QUANT_ROLE_ATTENTION_OUTPUT, layer, 18, rule, sizeof rule);
-        assert_int_equal(output.bits, layer % 4 == 2 ? 4 : 8);
-        assert_int_equal(gx_policy_select(&policy, GX_QUANT_ROLE_MLP_DOWN, layer, 18, rule, sizeof rule).bits, 8);
-        assert_int_equal(gx_policy_select(&q8, GX_QUANT_ROLE_ATTENTION_OUTPUT, layer, 18, rule, sizeof rule).kind, GX_SCHEME_ROW_INT8);
+    for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
+        const gx_policy policy = make(i, 0, 0);
+        assert_int_equal(gx_policy_has_blocks(&policy), strncmp(policy.name, "q4", 2) == 0);
     }
-}
-
-static void larger_models_get_fewer_bits(void **state)
-{
-    (void)state;
-    gx_policy policy = make(2, 64, 0);
-    gx_policy_fit(&policy, 1152);
-    check(&policy, GX_QUANT_ROLE_MLP_DOWN, "int8, blocks of 128");
-    gx_policy_fit(&policy, 2560);
-    check(&policy, GX_QUANT_ROLE_MLP_DOWN, "int4, blocks of 64, zero points");
-    check(&policy, GX_QUANT_ROLE_ATTENTION_OUTPUT, "int4, blocks of 64, zero points");
-    check(&policy, GX_QUANT_ROLE_ATTENTION_QKV, "int8, blocks of 128");
-    policy = make(4, 32, 0);
-    gx_policy_fit(&policy, 2560);
-    check(&policy, GX_QUANT_ROLE_MLP_DOWN, "int8, one scale a row");
 }
 
 static void wrong_options(void **state)
@@ -159,17 +142,30 @@ static void importance_is_always_positive_and_finite(void **state)
     }
 }
 
+static void balance_halves_the_exponent_and_undoes_itself(void **state)
+{
+    (void)state;
+    float importance[3] = {16, 1, 0x1p-10f}, balance[3], inverse[3];
+    gx_importance_balance(importance, balance, inverse, 3);
+    const float rest[3] = {4, 1, 0x1p-5f}, factor[3] = {2, 1, 0.17677669f};
+    for (int k = 0; k < 3; k++) {
+        assert_true(fabsf(importance[k] - rest[k]) < 1e-6f);
+        assert_true(fabsf(balance[k] - factor[k]) < 1e-6f);
+        assert_true(fabsf(balance[k] * inverse[k] - 1) < 1e-6f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(precisions),
-        cmocka_unit_test(block_size_is_of_the_four_bit_weights),
+        cmocka_unit_test(block_size_is_of_all_four_bit_weights),
         cmocka_unit_test(embedding_bits),
-        cmocka_unit_test(every_fourth_attention_output_has_four_bits),
-        cmocka_unit_test(larger_models_get_fewer_bits),
+        cmocka_unit_test(only_the_four_bit_precisions_have_blocks),
         cmocka_unit_test(wrong_options),
         cmocka_unit_test(importance_follows_the_stream),
         cmocka_unit_test(importance_is_always_positive_and_finite),
+        cmocka_unit_test(balance_halves_the_exponent_and_undoes_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
