@@ -125,17 +125,17 @@ TARGET static void KERNEL(search_zero_points_)(const group *g, best_fit *best)
     }
 }
 
-/* Without zero points the range has one more code below the middle than above: the extreme goes to either end. */
+/* Without zero points there is one more code below the middle than above: the sign of the scale puts the extreme there. */
 TARGET static void KERNEL(search_symmetric_)(const group *g, best_fit *best)
 {
     lanes low, high;
     KERNEL(range_)(g, &low, &high);
     const float middle = (g->top + 1) / 2;
-    const lanes extreme = MAX(high, -low);
+    const KERNEL(mask_) is_above = high > -low;
+    const lanes extreme = SELECT(is_above, -high, -low);
     for (int k = 0; k < SHRINKS; k++) {
-        const lanes step = extreme * KERNEL(shrinks_)[k] / middle, scale = SELECT(step > 0, step, ALL(1));
-        KERNEL(try_)(g, -scale, ALL(middle), best);
-        KERNEL(try_)(g, scale, ALL(middle), best);
+        const lanes step = extreme * KERNEL(shrinks_)[k] / middle;
+        KERNEL(try_)(g, SELECT(step != 0, step, ALL(1)), ALL(middle), best);
     }
 }
 

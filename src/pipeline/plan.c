@@ -10,8 +10,10 @@
 /* Browsers hold an external data file in one buffer, and fail at 2,150,000,000 bytes. */
 #define DATA_FILE_LIMIT UINT64_C(2000000000)
 
-/* fp32 bytes of one read's rows: a few such buffers are all that a thread needs. */
-#define TASK_FLOAT_NBYTES (UINT64_C(4) << 20)
+/* fp32 bytes of one read's rows: what a thread reads, hashes, decodes, encodes and writes should stay in its cache. A
+ * transposed matrix is written in as many pieces as it has columns, and wants them longer. */
+#define TASK_FLOAT_NBYTES (UINT64_C(1) << 20)
+#define TRANSPOSED_TASK_FLOAT_NBYTES (UINT64_C(4) << 20)
 
 /* ---- places ---- */
 
@@ -129,13 +131,21 @@ static gx_status add_gap(task_list *list, unsigned file, uint64_t begin, uint64_
     return GX_OK;
 }
 
+static bool is_transposed(const use *entry)
+{
+    for (const gx_destination *d = entry->destinations; d; d = d->next)
+        if (d->stored->scheme.transposed)
+            return true;
+    return false;
+}
+
 static gx_status add_rows(task_list *list, gx_plan *plan, const use *entry, gx_error *error)
 {
     const gx_weight *weight = entry->weight;
     const gx_tensor *tensor = weight->tensor;
     uint64_t row_nbytes = 0;
     GX_TRY(gx_tensor_rows_nbytes(tensor, 1, &row_nbytes, error));
-    uint64_t step = TASK_FLOAT_NBYTES / (weight->columns * sizeof(float));
+    uint64_t step = (is_transposed(entry) ? TRANSPOSED_TASK_FLOAT_NBYTES : TASK_FLOAT_NBYTES) / (weight->columns * sizeof(float));
     step = step ? step : 1;
     for (uint64_t row = 0; row < weight->rows; row += step) {
         const uint64_t rows = weight->rows - row < step ? weight->rows - row : step;

@@ -147,10 +147,12 @@ static gx_status check_embedding(const writing *w, const gx_task *task, const gx
 
 static void scale(float *out, const gx_recipe *recipe, const float *values, uint64_t rows, uint64_t columns)
 {
-    const float multiply = (float)recipe->multiply;
-    for (uint64_t r = 0; r < rows; r++, out += columns, values += columns)
+    const float multiply = (float)recipe->multiply, *column_scales = recipe->column_scales;
+    for (uint64_t i = 0; i < rows * columns; i++)
+        out[i] = values[i] * multiply;
+    for (uint64_t r = 0; column_scales && r < rows; r++, out += columns)
         for (uint64_t c = 0; c < columns; c++)
-            out[c] = values[c] * (recipe->column_scales ? multiply * recipe->column_scales[c] : multiply);
+            out[c] *= column_scales[c];
 }
 
 static gx_status encode(writing *w, const workspace *space, const gx_task *task, const gx_destination *d, gx_error *error)
