@@ -53,6 +53,10 @@ static gx_status add_target(yyjson_mut_doc *doc, yyjson_mut_val *precisions, con
     }
     yyjson_mut_obj_add_str(doc, entry, "logits", options->all_logits ? "all" : "last");
     yyjson_mut_obj_add_int(doc, entry, "accuracy_level", options->accuracy_level);
+    if (gx_policy_has_blocks(target->policy)) { /* 0: the default */
+        yyjson_mut_obj_add_uint(doc, entry, "block_size", options->block_size);
+        yyjson_mut_obj_add_uint(doc, entry, "embedding_bits", options->embedding_bits);
+    }
     yyjson_mut_obj_add_real(doc, entry, "residual_scale", target->residual_scale);
     yyjson_mut_val *tensors = yyjson_mut_obj_add_arr(doc, entry, "tensors");
     for (const gx_stored *stored = target->graph->stored; stored; stored = stored->next)

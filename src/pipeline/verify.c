@@ -13,11 +13,11 @@
 /* fp32 must be right to the last digit that fp32 gives; fp16 indistinguishable in use; what quantisation costs is
  * reported, and bounded by --max-kl. */
 static const gx_verify_bars bars[] = {
-    {"fp32", 2e-4, 1e-5, 0.999, 2e-4},
-    {"fp16", 0, 1e-3, 0.98, 0.2},
-    {"q4", 0, 0, 0, 0.5},
-    {"q4f16", 0, 0, 0, 0.5},
-    {"q8", 0, 0, 0, 0.5},
+    {"fp32", 2e-4, 1e-5, 0.999, 1e-6, 2e-4},
+    {"fp16", 0, 1e-3, 0.98, 1e-2, 0.2},
+    {"q4", 0, 0, 0, 0.35, 0.5},
+    {"q4f16", 0, 0, 0, 0.35, 0.5},
+    {"q8", 0, 0, 0, 0.05, 0.5},
 };
 
 void gx_verify_options_default(gx_verify_options *options)
@@ -53,6 +53,8 @@ static gx_status add_result(gx_verification *v, const char *precision, yyjson_va
     *result = (gx_verify_result){.precision = gx_arena_copy_string(v->arena, precision),
                                  .file = gx_arena_copy_string(v->arena, file),
                                  .bars = find_bars(precision),
+                                 .block_size = (unsigned)yyjson_get_uint(yyjson_obj_get(entry, "block_size")),
+                                 .embedding_bits = (unsigned)yyjson_get_uint(yyjson_obj_get(entry, "embedding_bits")),
                                  .residual_scale = yyjson_get_num(yyjson_obj_get(entry, "residual_scale"))};
     if (!result->precision || !result->file)
         return gx_fail_memory(error);

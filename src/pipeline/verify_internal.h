@@ -16,6 +16,7 @@ typedef struct gx_verify_bars {
     double max_error;   /* of logits against the reference, in standard deviations of the logits; 0: no bar */
     double mean_kl;     /* nats; 0: the option's */
     double same_top;    /* share of positions; 0: no bar */
+    double weight_error; /* of the worst weight: root mean square of its error over its own */
     double consistency; /* cached, padded and shipped logits against the same file's own, in standard deviations */
 } gx_verify_bars;
 
@@ -36,11 +37,21 @@ typedef struct gx_verify_magnitude {
     bool is_stream; /* scaled by the residual scale in the graph */
 } gx_verify_magnitude;
 
+typedef struct gx_verify_weight {
+    const char *name, *scheme;
+    double relative_error; /* root mean square of the error over that of the source's values; 0: exact */
+    double largest_error;
+} gx_verify_weight;
+
 typedef struct gx_verify_result {
     const char *precision, *file;
     uint64_t nbytes; /* .onnx and data */
     const gx_verify_bars *bars;
+    unsigned block_size, embedding_bits; /* as built; 0: the default */
     double residual_scale;
+    gx_verify_weight *weights; /* in the file's order; weight_count 0: judged by another checkpoint than it was made from */
+    size_t weight_count;
+    double weight_error;       /* of all matrices together, relative */
     gx_comparison all, past_window;   /* past_window.positions 0: the text was not longer */
     gx_comparison_row *rows;          /* [windows * window_ids] */
     double shipped_error;             /* the file as it is against the same file with all positions, in standard deviations */
@@ -77,6 +88,9 @@ void gx_verify_free_truth(gx_verification *v);
 
 /* verify_measure.c: everything about one file. */
 gx_status gx_verify_measure(gx_verification *v, gx_verify_result *result, const char *folder, gx_error *error) GX_MUST_USE;
+
+/* verify_weights.c: each weight of one file against the source's. */
+gx_status gx_verify_weigh(gx_verification *v, gx_verify_result *result, const char *folder, gx_error *error) GX_MUST_USE;
 
 /* verify_report.c: verify.json, verify.html, the table. */
 gx_status gx_verify_report(gx_verification *v, gx_error *error) GX_MUST_USE;

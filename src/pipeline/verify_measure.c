@@ -269,6 +269,16 @@ static gx_status check_shipped(gx_verification *v, gx_verify_result *result, con
 
 /* ---- verdict ---- */
 
+/* NULL: weights were not compared. */
+static const gx_verify_weight *worst_weight(const gx_verify_result *r)
+{
+    const gx_verify_weight *worst = r->weights;
+    for (size_t i = 1; i < r->weight_count; i++)
+        if (!(r->weights[i].relative_error <= worst->relative_error))
+            worst = &r->weights[i];
+    return r->weight_count ? worst : NULL;
+}
+
 static void judge(const gx_verification *v, gx_verify_result *r)
 {
     const gx_verify_bars *bars = r->bars;
@@ -283,6 +293,9 @@ static void judge(const gx_verification *v, gx_verify_result *r)
     else if (bars->max_error != 0 && r->all.max_error > bars->max_error * deviation)
         snprintf(r->failure, sizeof r->failure, "largest error %.3g standard deviations, expected at most %g", r->all.max_error / deviation,
                  bars->max_error);
+    else if (worst_weight(r) && !(worst_weight(r)->relative_error <= bars->weight_error))
+        snprintf(r->failure, sizeof r->failure, "%.80s differs from the source by %.3g of its size, expected at most %g", worst_weight(r)->name,
+                 worst_weight(r)->relative_error, bars->weight_error);
     else if (!(r->all.mean_kl <= kl_bar))
         snprintf(r->failure, sizeof r->failure, "mean KL %.4g nats, expected at most %g", r->all.mean_kl, kl_bar);
     else if (r->all.same_top < bars->same_top)
@@ -343,9 +356,11 @@ gx_status gx_verify_measure(gx_verification *v, gx_verify_result *result, const 
     gx_file_close(file);
     buffers b = {0};
     opened o = {0};
-    const gx_status status = measure(v, result, path, folder, &b, &o, error);
+    gx_status status = measure(v, result, path, folder, &b, &o, error);
     close_opened(&o);
     free_buffers(&b);
+    if (status == GX_OK)
+        status = gx_verify_weigh(v, result, folder, error);
     if (status == GX_OK)
         judge(v, result);
     return status;

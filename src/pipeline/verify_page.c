@@ -1,5 +1,7 @@
 /* Lays out verify.html. */
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "pipeline/verify_page.h"
@@ -7,6 +9,7 @@
 
 #define LARGEST_FP16 65504.0
 #define PLOT_POINTS 256u
+#define WORST_WEIGHTS 12u
 
 bool gx_verify_is_half(const gx_verify_result *result)
 {
@@ -76,6 +79,55 @@ static void kl_plot(gx_buffer *out, const gx_verification *v)
                      v->result_count);
 }
 
+static int by_error(const void *a, const void *b)
+{
+    const double x = (*(const gx_verify_weight *const *)a)->relative_error, y = (*(const gx_verify_weight *const *)b)->relative_error;
+    return (x < y) - (x > y);
+}
+
+/* The weights that lost most of one file. */
+static void worst_weights(gx_buffer *out, const gx_verification *v, const gx_verify_result *r)
+{
+    const gx_verify_weight **sorted = GX_NEW_ARRAY(v->arena, const gx_verify_weight *, r->weight_count);
+    if (!sorted) {
+        out->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < r->weight_count; i++)
+        sorted[i] = &r->weights[i];
+    qsort(sorted, r->weight_count, sizeof *sorted, by_error);
+    gx_buffer_append_text(out, "<details><summary>The worst of ");
+    gx_page_text(out, r->file);
+    gx_buffer_printf(out, " (all together: %.3g)</summary><div class=\"wide\"><table><tr><th>weight</th><th>error</th><th>of the largest</th></tr>\n", r->weight_error);
+    for (size_t i = 0; i < r->weight_count && i < WORST_WEIGHTS; i++) {
+        char name[200];
+        snprintf(name, sizeof name, "%s, %s", sorted[i]->name, sorted[i]->scheme);
+        gx_page_bar(out, name, sorted[i]->relative_error, sorted[0]->relative_error);
+    }
+    gx_buffer_append_text(out, "</table></div></details>\n");
+}
+
+static void weight_plot(gx_buffer *out, const gx_verification *v)
+{
+    gx_page_series *series = GX_NEW_ARRAY(v->arena, gx_page_series, v->result_count);
+    size_t drawn = 0;
+    for (size_t k = 0; series && k < v->result_count; k++) {
+        const gx_verify_result *r = &v->results[k];
+        double *values = GX_NEW_ARRAY(v->arena, double, r->weight_count + 1);
+        if (!values || r->weight_error == 0)
+            continue;
+        for (size_t i = 0; i < r->weight_count; i++)
+            values[i] = r->weights[i].relative_error;
+        series[drawn++] = (gx_page_series){.name = r->file, .values = values, .count = r->weight_count};
+    }
+    if (drawn == 0)
+        return;
+    gx_page_log_plot(out, "Error of each weight", "weight, in the file's order", "root mean square, relative", series, drawn);
+    for (size_t k = 0; k < v->result_count; k++)
+        if (v->results[k].weight_error > 0)
+            worst_weights(out, v, &v->results[k]);
+}
+
 static void magnitude_tables(gx_buffer *out, const gx_verification *v)
 {
     for (size_t k = 0; k < v->result_count; k++) {
@@ -106,6 +158,7 @@ void gx_verify_page(gx_buffer *out, const gx_verification *v)
     failures(out, v);
     summary_table(out, v);
     kl_plot(out, v);
+    weight_plot(out, v);
     magnitude_tables(out, v);
     gx_page_end(out);
 }

@@ -22,6 +22,21 @@ static void add_comparison(yyjson_mut_doc *doc, yyjson_mut_val *object, const ch
     yyjson_mut_obj_add_real(doc, entry, "reference_perplexity", c->expected_perplexity);
 }
 
+static void add_weights(yyjson_mut_doc *doc, yyjson_mut_val *entry, const gx_verify_result *r)
+{
+    if (r->weight_count == 0)
+        return;
+    yyjson_mut_obj_add_real(doc, entry, "weight_error", r->weight_error);
+    yyjson_mut_val *weights = yyjson_mut_obj_add_arr(doc, entry, "weights");
+    for (size_t i = 0; i < r->weight_count; i++) {
+        yyjson_mut_val *weight = yyjson_mut_arr_add_obj(doc, weights);
+        yyjson_mut_obj_add_str(doc, weight, "name", r->weights[i].name);
+        yyjson_mut_obj_add_str(doc, weight, "scheme", r->weights[i].scheme);
+        yyjson_mut_obj_add_real(doc, weight, "relative_error", r->weights[i].relative_error);
+        yyjson_mut_obj_add_real(doc, weight, "largest_error", r->weights[i].largest_error);
+    }
+}
+
 static void add_result(yyjson_mut_doc *doc, yyjson_mut_val *precisions, const gx_verification *v, const gx_verify_result *r)
 {
     yyjson_mut_val *entry = yyjson_mut_obj_add_obj(doc, precisions, r->precision);
@@ -39,6 +54,7 @@ static void add_result(yyjson_mut_doc *doc, yyjson_mut_val *precisions, const gx
     for (size_t i = 0; i < GX_VERIFY_PROMPTS; i++)
         yyjson_mut_arr_add_uint(doc, greedy, r->same_greedy[i]);
     yyjson_mut_obj_add_uint(doc, entry, "load_warnings", r->warnings);
+    add_weights(doc, entry, r);
     if (!gx_verify_is_half(r))
         return;
     yyjson_mut_val *magnitudes = yyjson_mut_obj_add_obj(doc, entry, "fp16_magnitudes");

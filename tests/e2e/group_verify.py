@@ -8,6 +8,7 @@ import sys
 import numpy as np
 
 from exported import Exported
+from golden import decoder_of, judge
 from harness import ARGUMENT, IO, MISMATCH, PRECISIONS, ROOT, TINY, Problems, check
 
 OPTIONS = ("--windows", "2", "--window-ids", "64", "-q")
@@ -83,6 +84,28 @@ def wrong_source(environment):
     check(result.status != 0, f"another model was accepted: {result}")
 
 
+def weights(environment):
+    """The error of each weight, against NumPy's; options of the build are found again."""
+    name = "gemma3-pattern"
+    problems, model = Problems(), judge(name)
+    for options in ((), ("--block-size", "16", "--embedding-bits", "8")):
+        out = environment.program.build(TINY / name, environment.scratch / f"out{len(options)}", *options, precisions=("fp32", "q4", "q8"))
+        environment.program.run("verify", out, "--max-kl", "10", *OPTIONS)
+        report = json.loads((out / "verify.json").read_text())["precisions"]
+        problems.check(all(w["relative_error"] == 0 == w["largest_error"] for w in report["fp32"]["weights"]), f"{options}: fp32 weights differ from the source")
+        for precision in ("q4", "q8"):
+            said = {w["name"].rsplit("/", 1)[-1]: w for w in report[precision]["weights"] if "layers" not in w["name"] or "layers.0" in w["name"]}
+            held = Exported(out / "onnx" / f"{PRECISIONS[precision]}.onnx").weights()
+            layer = decoder_of(model).layers[0]
+            for key, source, found in (("embed_tokens", decoder_of(model).embed_tokens, held["embedding"]), ("down_proj", layer.mlp.down_proj, held[0, "mlp.down_proj"]),
+                                       ("o_proj", layer.self_attn.o_proj, held[0, "self_attn.o_proj"])):
+                source = source.weight.detach().numpy().astype(np.float64)
+                difference = found - source
+                for what, value in (("relative_error", np.sqrt((difference ** 2).sum() / (source ** 2).sum())), ("largest_error", np.abs(difference).max())):
+                    problems.check(abs(said[key][what] - value) <= 1e-4 * value, f"{options}, {precision}, {key}: {what} {said[key][what]}, NumPy {value}")
+    problems.report()
+
+
 def broken_files(environment):
     """One line, no crash, whatever happened to the folder."""
     clean = environment.program.build(TINY / "gemma3-pattern", environment.scratch / "clean", precisions=("fp32",))
@@ -106,5 +129,5 @@ def broken_files(environment):
 def tests(environment):
     for name in ("gemma3-types-bf16", "gemma-untied-f16", "gemma3-multimodal", "gemma3-other-head", "gemma-gqa-sharded")[:5 if environment.full else 1]:
         yield f"agrees[{name}]", lambda e, n=name: agrees(e, n)
-    for test in (finds_damage, not_a_number, wrong_source, broken_files):
+    for test in (finds_damage, not_a_number, wrong_source, weights, broken_files):
         yield test.__name__, test
