@@ -9,11 +9,11 @@
     {.kind = GX_SCHEME_BLOCK, .dtype = GX_DTYPE_F16, .bits = n_bits, .block_size = size, .zero_points = with_zero_points}
 #define EIGHT_BIT_EMBEDDING BLOCKS(8, 128, false)
 
-/* Zero points cost a tenth of a product's time: they are where they gain most for it. The head reads half of all bytes, and
- * bears larger blocks (docs/quantisation.md). */
+/* Zero points cost a tenth of a product's time: they are where they gain most for it. The head is two thirds of what a small
+ * model reads, and bears larger blocks (docs/quantisation.md). */
 #define FOUR_BITS \
-    [GX_QUANT_ROLE_ATTENTION_QKV] = BLOCKS(4, 32, true), [GX_QUANT_ROLE_ATTENTION_OUTPUT] = BLOCKS(4, 32, true), \
-    [GX_QUANT_ROLE_MLP_GATE_UP] = BLOCKS(4, 32, false), [GX_QUANT_ROLE_MLP_DOWN] = BLOCKS(4, 32, true), \
+    [GX_QUANT_ROLE_ATTENTION_QKV] = BLOCKS(4, 32, true), [GX_QUANT_ROLE_ATTENTION_OUTPUT] = BLOCKS(4, 32, false), \
+    [GX_QUANT_ROLE_MLP_GATE_UP] = BLOCKS(4, 32, false), [GX_QUANT_ROLE_MLP_DOWN] = BLOCKS(4, 32, false), \
     [GX_QUANT_ROLE_EMBEDDING] = BLOCKS(4, 64, false)
 
 /* Every linear weight of a layer alike. */

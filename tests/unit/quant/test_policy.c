@@ -46,11 +46,11 @@ static void precisions(void **state)
         {"q4",
          "_q4",
          GX_DTYPE_F32,
-         {INT4, INT4, SYMMETRIC, INT4, HEAD}},
+         {INT4, SYMMETRIC, SYMMETRIC, SYMMETRIC, HEAD}},
         {"q4f16",
          "_q4f16",
          GX_DTYPE_F16,
-         {INT4, INT4, SYMMETRIC, INT4, HEAD}},
+         {INT4, SYMMETRIC, SYMMETRIC, SYMMETRIC, HEAD}},
         {"q8",
          "_quantized",
          GX_DTYPE_F32,
@@ -73,7 +73,7 @@ static void block_size_is_of_all_four_bit_weights(void **state)
     const gx_policy policy = make(2, 128, 0), wide = make(2, 16, 8);
     check(&policy, GX_QUANT_ROLE_MLP_GATE_UP, "int4, blocks of 128");
     check(&policy, GX_QUANT_ROLE_EMBEDDING, "int4, blocks of 128");
-    check(&policy, GX_QUANT_ROLE_MLP_DOWN, "int4, blocks of 128, zero points");
+    check(&policy, GX_QUANT_ROLE_ATTENTION_QKV, "int4, blocks of 128, zero points");
     check(&wide, GX_QUANT_ROLE_EMBEDDING, "int8, blocks of 128");
 }
 
