@@ -29,7 +29,6 @@ from independent_verify import every_position  # noqa: E402
 CHECKPOINTS = {"bf16": "gemma-3-270m-bf16", "f32": "gemma-3-270m-f32"}
 OURS = {
     "q4": ("q4", []),
-    "q4, embedding 4 bit": ("q4", ["--embedding-bits", "4"]),
     "q4, embedding 8 bit": ("q4", ["--embedding-bits", "8"]),
     "q4f16": ("q4f16", []),
     "q8": ("q8", []),

@@ -12,8 +12,8 @@
 /* Zero points cost a tenth of a product's time: they are where they gain most for it. The head is two thirds of what a small
  * model reads, and bears larger blocks (docs/quantisation.md). */
 #define FOUR_BITS \
-    [GX_QUANT_ROLE_ATTENTION_QKV] = BLOCKS(4, 32, true), [GX_QUANT_ROLE_ATTENTION_OUTPUT] = BLOCKS(4, 32, false), \
-    [GX_QUANT_ROLE_MLP_GATE_UP] = BLOCKS(4, 32, false), [GX_QUANT_ROLE_MLP_DOWN] = BLOCKS(4, 32, false), \
+    [GX_QUANT_ROLE_ATTENTION_QKV] = BLOCKS(4, 32, true), [GX_QUANT_ROLE_ATTENTION_OUTPUT] = BLOCKS(4, 32, true), \
+    [GX_QUANT_ROLE_MLP_GATE_UP] = BLOCKS(4, 32, false), [GX_QUANT_ROLE_MLP_DOWN] = BLOCKS(4, 32, true), \
     [GX_QUANT_ROLE_EMBEDDING] = BLOCKS(4, 64, false)
 
 /* Every linear weight of a layer alike. */
