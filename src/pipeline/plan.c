@@ -205,7 +205,6 @@ static gx_status make_targets(gx_plan *plan, const gx_build_options *options, gx
     plan->targets = GX_NEW_ARRAY(plan->arena, gx_target, GX_POLICY_COUNT);
     if (!plan->targets)
         return gx_fail_memory(error);
-    GX_TRY(gx_stream_importance(&plan->importance, plan->arena, plan->model, error));
     for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
         if (!(options->precisions & 1u << i))
             continue;
@@ -213,6 +212,8 @@ static gx_status make_targets(gx_plan *plan, const gx_build_options *options, gx
         if (!policy)
             return gx_fail_memory(error);
         GX_TRY(gx_policy_make(policy, i, options->block_size, options->embedding_bits, error));
+        if (gx_policy_has_blocks(policy) && !plan->importance) /* reads the norms: only where it matters */
+            GX_TRY(gx_stream_importance(&plan->importance, plan->arena, plan->model, error));
         GX_TRY(make_target(&plan->targets[plan->target_count], plan, policy, options, error));
         plan->target_count++;
     }

@@ -42,7 +42,7 @@ typedef struct gx_task {
 typedef struct gx_plan {
     gx_arena *arena;
     const gx_model *model;
-    const gx_decoder_importance *importance; /* NULL: all alike */
+    const gx_decoder_importance *importance; /* NULL: all alike, or no precision has blocks */
     gx_target *targets;
     unsigned target_count;
     gx_task *tasks;

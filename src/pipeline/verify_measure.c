@@ -286,6 +286,7 @@ static void judge(const gx_verification *v, gx_verify_result *r)
     r->shipped_error /= deviation;
     r->cached_error /= deviation;
     r->padded_error /= deviation;
+    const gx_verify_weight *worst = worst_weight(r);
     const double inconsistency = worse(r->shipped_error, worse(r->cached_error, r->padded_error));
     r->failure[0] = 0;
     if (!r->all.finite)
@@ -293,9 +294,9 @@ static void judge(const gx_verification *v, gx_verify_result *r)
     else if (bars->max_error != 0 && r->all.max_error > bars->max_error * deviation)
         snprintf(r->failure, sizeof r->failure, "largest error %.3g standard deviations, expected at most %g", r->all.max_error / deviation,
                  bars->max_error);
-    else if (worst_weight(r) && !(worst_weight(r)->relative_error <= bars->weight_error))
-        snprintf(r->failure, sizeof r->failure, "%.80s differs from the source by %.3g of its size, expected at most %g", worst_weight(r)->name,
-                 worst_weight(r)->relative_error, bars->weight_error);
+    else if (worst && !(worst->relative_error <= bars->weight_error))
+        snprintf(r->failure, sizeof r->failure, "%.80s differs from the source by %.3g of its size, expected at most %g", worst->name,
+                 worst->relative_error, bars->weight_error);
     else if (!(r->all.mean_kl <= kl_bar))
         snprintf(r->failure, sizeof r->failure, "mean KL %.4g nats, expected at most %g", r->all.mean_kl, kl_bar);
     else if (r->all.same_top < bars->same_top)

@@ -107,20 +107,23 @@ static void worst_weights(gx_buffer *out, const gx_verification *v, const gx_ver
     gx_buffer_append_text(out, "</table></div></details>\n");
 }
 
+/* Files that changed some weight; an exact one has nothing to draw. */
 static void weight_plot(gx_buffer *out, const gx_verification *v)
 {
     gx_page_series *series = GX_NEW_ARRAY(v->arena, gx_page_series, v->result_count);
+    out->failed = out->failed || !series;
     size_t drawn = 0;
-    for (size_t k = 0; series && k < v->result_count; k++) {
+    for (size_t k = 0; !out->failed && k < v->result_count; k++) {
         const gx_verify_result *r = &v->results[k];
-        double *values = GX_NEW_ARRAY(v->arena, double, r->weight_count + 1);
-        if (!values || r->weight_error == 0)
+        if (!(r->weight_error > 0))
             continue;
-        for (size_t i = 0; i < r->weight_count; i++)
+        double *values = GX_NEW_ARRAY(v->arena, double, r->weight_count);
+        out->failed = !values;
+        for (size_t i = 0; values && i < r->weight_count; i++)
             values[i] = r->weights[i].relative_error;
         series[drawn++] = (gx_page_series){.name = r->file, .values = values, .count = r->weight_count};
     }
-    if (drawn == 0)
+    if (out->failed || drawn == 0)
         return;
     gx_page_log_plot(out, "Error of each weight", "weight, in the file's order", "root mean square, relative", series, drawn);
     for (size_t k = 0; k < v->result_count; k++)
