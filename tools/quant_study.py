@@ -131,11 +131,11 @@ RECIPES = {
     "embedding, weighed, block 16": recipe(None, int4(16)),
     "embedding, weighed, block 64": recipe(None, int4(64)),
     "all int4": recipe(int4(), int4()),
-    "q4": recipe(int4(), int4(), **MIXED),
-    "q4, unweighed": recipe(int4(flags="zs"), int4(flags="zs"), **MIXED),
-    "q4, 8-bit embedding": recipe(int4(), INT8, **MIXED),
-    "q4, 8-bit embedding, q k v int8 only": recipe(int4(), INT8, q=INT8, k=INT8, v=INT8),
-    "q4, larger models": recipe(int4(), int4(), q=INT8, k=INT8, v=INT8),
+    "mixed": recipe(int4(), int4(), **MIXED),
+    "mixed, unweighed": recipe(int4(flags="zs"), int4(flags="zs"), **MIXED),
+    "mixed, 8-bit embedding": recipe(int4(), INT8, **MIXED),
+    "q k v int8 only, 8-bit embedding": recipe(int4(), INT8, q=INT8, k=INT8, v=INT8),
+    "q k v int8 only": recipe(int4(), int4(), q=INT8, k=INT8, v=INT8),
     "q8": recipe(INT8_ROWS, INT8_ROWS),
 }
 
