@@ -44,10 +44,31 @@ def close_to_source(problems, model, name, path, bits):
         problems.check(found.shape == original.shape and error < {4: 0.13, 8: 0.012}[bits], f"{path.name}, {what}: relative error {error:.3f}")
 
 
+def balanced(problems, model, path):
+    """The norms in front of q, k, v and gate, up are divided by importance^(1/4), from the norms before them; without post-norms by nothing."""
+    exported, layers = Exported(path).weights(), decoder_of(model).layers
+
+    def plus_one(norm):
+        return 1 + norm.weight.detach().numpy().astype(np.float64)
+
+    stream = np.ones_like(plus_one(layers[0].input_layernorm))
+    for n, layer in enumerate(layers):
+        posts = {"input_layernorm": "post_attention_layernorm", "pre_feedforward_layernorm": "post_feedforward_layernorm"}
+        for name, norm in reading_norms(layer).items():
+            weight, expected = plus_one(norm), plus_one(norm)
+            if hasattr(layer, "post_feedforward_layernorm"):
+                seen = weight ** 2 * stream
+                expected = weight / np.clip(seen / seen.mean(), 2.0 ** -10, 2.0 ** 20) ** 0.25
+                stream = stream + plus_one(getattr(layer, posts[name])) ** 2
+            worst = np.abs(exported[n, name] / expected - 1).max()
+            problems.check(worst < 1e-5, f"{path.name}, layer {n} {name}: off by {worst:.1e} from the balanced norm")
+
+
 def q4(environment, name):
     problems = Problems()
     out = environment.program.build(TINY / name, environment.scratch / "out", "--all-logits", "--accuracy-level", "1", precisions=("q4", "q4f16"))
     model = judge(name)
+    balanced(problems, model, path_of(out, "q4"))
     for precision in ("q4", "q4f16"):
         close_to_source(problems, model, name, path_of(out, precision), 4)
         check_blocks(problems, judge(name), name, path_of(out, precision), precision == "q4f16")
