@@ -411,8 +411,12 @@ static gx_status read_token_ids(gx_model *model, const gx_config_source *source,
     model->bos_token_id = token_id(bos, 2);
     model->pad_token_id = token_id(pad, 0);
     yyjson_val *eos = get_at_either_level(source, "eos_token_id");
-    if (!eos || yyjson_is_null(eos))
+    if (yyjson_is_null(eos))
         return GX_OK;
+    if (!eos) {
+        model->eos_token_ids[model->eos_token_count++] = 1;
+        return GX_OK;
+    }
     if (!yyjson_is_arr(eos))
         return add_eos(model, source, eos, error);
     size_t index, count;

@@ -41,6 +41,7 @@ typedef struct gx_verify_weight {
     const char *name, *scheme;
     double relative_error; /* root mean square of the error over that of the source's values; 0: exact */
     double largest_error;
+    bool is_matrix;
 } gx_verify_weight;
 
 typedef struct gx_verify_result {

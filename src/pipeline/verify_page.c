@@ -107,25 +107,31 @@ static void worst_weights(gx_buffer *out, const gx_verification *v, const gx_ver
     gx_buffer_append_text(out, "</table></div></details>\n");
 }
 
-/* Files that changed some weight; an exact one has nothing to draw. */
+/* Of the matrices: a norm is rounded, never quantised. An exact file has no line, only its name and its colour in the key. */
+static gx_page_series weight_series(const gx_verification *v, const gx_verify_result *r)
+{
+    gx_page_series series = {.name = r->file};
+    double *values = r->weight_error > 0 ? GX_NEW_ARRAY(v->arena, double, r->weight_count) : NULL;
+    for (size_t i = 0; values && i < r->weight_count; i++)
+        if (r->weights[i].is_matrix)
+            values[series.count++] = r->weights[i].relative_error;
+    series.values = values;
+    return series;
+}
+
 static void weight_plot(gx_buffer *out, const gx_verification *v)
 {
     gx_page_series *series = GX_NEW_ARRAY(v->arena, gx_page_series, v->result_count);
+    bool any = false;
     out->failed = out->failed || !series;
-    size_t drawn = 0;
     for (size_t k = 0; !out->failed && k < v->result_count; k++) {
-        const gx_verify_result *r = &v->results[k];
-        if (!(r->weight_error > 0))
-            continue;
-        double *values = GX_NEW_ARRAY(v->arena, double, r->weight_count);
-        out->failed = !values;
-        for (size_t i = 0; values && i < r->weight_count; i++)
-            values[i] = r->weights[i].relative_error;
-        series[drawn++] = (gx_page_series){.name = r->file, .values = values, .count = r->weight_count};
+        series[k] = weight_series(v, &v->results[k]);
+        any = any || series[k].count > 0;
+        out->failed = v->results[k].weight_error > 0 && !series[k].values;
     }
-    if (out->failed || drawn == 0)
+    if (out->failed || !any)
         return;
-    gx_page_log_plot(out, "Error of each weight", "weight, in the file's order", "root mean square, relative", series, drawn);
+    gx_page_log_plot(out, "Error of each weight matrix", "matrix, in the file's order", "root mean square, relative", series, v->result_count);
     for (size_t k = 0; k < v->result_count; k++)
         if (v->results[k].weight_error > 0)
             worst_weights(out, v, &v->results[k]);

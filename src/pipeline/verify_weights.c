@@ -140,8 +140,9 @@ static gx_status weigh_one(gx_verify_weight *out, sums *all, const weighing *w, 
     *out = (gx_verify_weight){.name = gx_arena_copy_string(arena, stored->name),
                               .scheme = gx_arena_copy_string(arena, scheme),
                               .relative_error = relative(s.error, s.square),
-                              .largest_error = s.largest};
-    if (gx_recipe_rows(&stored->recipe) > 1) { /* norms, as large as they are few, would drown the matrices */
+                              .largest_error = s.largest,
+                              .is_matrix = gx_recipe_rows(&stored->recipe) > 1};
+    if (out->is_matrix) { /* norms, as large as they are few, would drown the matrices */
         all->error += s.error;
         all->square += s.square;
     }

@@ -134,7 +134,7 @@ void gx_page_log_plot(gx_buffer *out, const char *title, const char *x_label, co
     for (size_t k = 0; k < series_count; k++) {
         gx_buffer_printf(out, "<span style=\"color:%s\">■</span> ", colours[k % COLOURS]);
         gx_page_text(out, series[k].name);
-        gx_buffer_append_text(out, "&emsp;");
+        gx_buffer_append_text(out, series[k].count ? "&emsp;" : " (exact)&emsp;");
     }
     gx_buffer_append_text(out, "</p>\n");
 }

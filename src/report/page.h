@@ -11,7 +11,7 @@ void gx_page_text(gx_buffer *out, const char *text); /* escaped */
 typedef struct gx_page_series {
     const char *name;
     const double *values; /* [count]; values ≤ 0 are drawn at the lower edge */
-    size_t count;
+    size_t count;         /* 0: named in the key only, so that a file has one colour in all plots of a page */
 } gx_page_series;
 
 /* Lines over position on a logarithmic scale. */

@@ -189,6 +189,9 @@ static void absent_keys_have_the_class_defaults(void **state)
     assert_int_equal(o.model->pad_token_id, 0);
     assert_int_equal(o.model->eos_token_ids[1], 98); /* from the package's level */
     close_opened(&o);
+    o = open_variant("gemma-mqa", "{\"eos_token_id\":null}"); /* a merge patch: the key is taken away */
+    assert_true(o.model->eos_token_count == 1 && o.model->eos_token_ids[0] == 1);
+    close_opened(&o);
 }
 
 static void no_window_makes_all_layers_full(void **state)
