@@ -90,3 +90,22 @@ pinned() {
     [ -n "$version" ] || die "tools/requirements.txt pins no $1"
     printf '%s\n' "$version"
 }
+
+# onnxruntime_library VERSION FOLDER: the shared library of that release, from its Python wheel, as FOLDER/libonnxruntime.so.VERSION.
+# Sets $scratch.
+onnxruntime_library() {
+    local name=libonnxruntime.so.$1 source
+    [ ! -f "$2/$name" ] || return 0
+    scratch_in "$2"
+    source=$(echo "$deps"/python/lib/python3*/site-packages/onnxruntime/capi/"$name")
+    if [ ! -f "$source" ]; then
+        say "fetching ONNX Runtime $1"
+        pip_run download --no-deps -d "$scratch" "onnxruntime==$1" || die "pip could not download onnxruntime $1"
+        unpack_wheel "$scratch"/onnxruntime-*.whl "$scratch"
+        source=$scratch/onnxruntime/capi/$name
+    fi
+    # A copy, not a link: the Python environment may be remade while a program runs.
+    cp "$source" "$scratch/$name"
+    mv "$scratch/$name" "$2/$name"
+    rm -rf "$scratch"
+}

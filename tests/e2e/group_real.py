@@ -1,21 +1,25 @@
 """The real Gemma 3 270M, where its files are in the cache (scripts/make-checkpoints): only with --full."""
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
-from harness import REAL, ROOT, Problems, Skip, check
+from harness import PRECISIONS, REAL, ROOT, Problems, check
 from sessions import Decoder
 
 STRIDE = 97
 
 
+def source_at(name):
+    check((REAL / name).exists(), f"{REAL / name} is not there; scripts/make-checkpoints f32 bf16 makes it")
+    return REAL / name
+
+
 def built(environment, source, *precisions):
-    model = REAL / source
-    if not model.exists():
-        raise Skip(f"{model} is not there")
-    return environment.program.build(model, environment.scratch / "out", *["--all-logits"], precisions=precisions)
+    return environment.program.build(source_at(source), environment.scratch / "out", "--all-logits", precisions=precisions)
 
 
 def golden_of(source):
@@ -59,14 +63,31 @@ def fp16_arithmetic(environment):
 
 def verify_agrees(environment):
     """The program's own report, number by number."""
-    source = REAL / "gemma-3-270m-f32"
-    if not source.is_dir():
-        raise Skip(f"{source} is not there")
+    source = source_at("gemma-3-270m-f32")
     out = environment.program.build(source, environment.scratch / "out")
     result = environment.program.run("verify", out, "--text-file", ROOT / "tests" / "data" / "eval.txt", "--windows", "2", "--window-ids", "512", "-q")
     check(result.status == 0, str(result))
     check(json.loads((out / "verify.json").read_text())["passed"], "verify.json says that it did not pass")
     tool("independent_verify.py", out, "--against", source, "--compare", out / "verify.json")
+
+
+def checker(environment):
+    import onnx
+    out = environment.program.build(source_at("gemma-3-270m-bf16"), environment.scratch / "out")
+    for name in PRECISIONS.values():
+        onnx.checker.check_model(str(out / "onnx" / f"{name}.onnx"), full_check=True)
+
+
+def oldest_runtime(environment):
+    """The oldest release that the README promises loads every file without a warning, and `verify` is green with it."""
+    library = os.environ.get("GEMMA_ONNX_OLDEST_ORT_LIBRARY")
+    check(library, "GEMMA_ONNX_OLDEST_ORT_LIBRARY does not name a library; tests/run full does")
+    out = environment.program.build(source_at("gemma-3-270m-bf16"), environment.scratch / "out")
+    result = environment.program.run("verify", out, "--windows", "1", env=os.environ | {"GEMMA_ONNX_ORT_LIBRARY": library})
+    check(result.status == 0, str(result))
+    report = json.loads((out / "verify.json").read_text())
+    check(report["onnxruntime"] == Path(library).name.removeprefix("libonnxruntime.so."), f"ran in {report['onnxruntime']}")
+    check(all(r["load_warnings"] == 0 for r in report["precisions"].values()), "ONNX Runtime warns at loading")
 
 
 def tests(environment):
@@ -76,3 +97,5 @@ def tests(environment):
         yield f"parity[{source}]", lambda e, s=source: parity(e, s)
     yield "fp16_arithmetic", fp16_arithmetic
     yield "verify_agrees", verify_agrees
+    yield "checker", checker
+    yield "oldest_runtime", oldest_runtime
