@@ -1,5 +1,16 @@
 /* Names and the shorthands that every block uses. */
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "graph/builder.h"
+
+void gx_builder_set_scope(gx_builder *b, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(b->scope, sizeof b->scope, format, arguments);
+    va_end(arguments);
+}
 
 const char *gx_builder_name(gx_builder *b, const char *leaf)
 {
@@ -32,4 +43,58 @@ const gx_value *gx_builder_reshape(gx_builder *b, const char *leaf, const gx_val
 const gx_value *gx_builder_binary(gx_builder *b, const char *op_type, const char *leaf, const gx_value *x, const gx_value *y)
 {
     return gx_graph_apply(b->graph, op_type, gx_builder_name(b, leaf), x->dtype, x->shape, GX_INPUTS(x, y));
+}
+
+const gx_value *gx_builder_unary(gx_builder *b, const char *op_type, const char *leaf, const gx_value *x)
+{
+    return gx_graph_apply(b->graph, op_type, gx_builder_name(b, leaf), x->dtype, x->shape, GX_INPUTS(x));
+}
+
+const gx_value *gx_builder_reshape_to(gx_builder *b, const char *leaf, const gx_value *x, gx_shape shape)
+{
+    int64_t numbers[GX_GRAPH_MAX_RANK];
+    for (unsigned i = 0; i < shape.rank; i++)
+        numbers[i] = shape.dims[i].symbol ? -1 : shape.dims[i].number;
+    const gx_value *value = gx_graph_int64_list(b->graph, gx_builder_name(b, gx_builder_leaf(b, leaf, "_shape")), shape.rank, numbers);
+    return gx_builder_reshape(b, leaf, x, value, shape);
+}
+
+const gx_value *gx_builder_transpose(gx_builder *b, const char *leaf, const gx_value *x, const int64_t *order)
+{
+    gx_shape shape = x->shape;
+    for (unsigned i = 0; i < shape.rank; i++)
+        shape.dims[i] = x->shape.dims[order[i]];
+    gx_node *node = gx_graph_node(b->graph, "Transpose", gx_builder_name(b, leaf), GX_INPUTS(x));
+    gx_node_ints(b->graph, node, "perm", shape.rank, order);
+    return gx_node_output(b->graph, node, NULL, x->dtype, shape);
+}
+
+const gx_value *gx_builder_concat(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *y, unsigned axis)
+{
+    if (b->graph->failed) /* values then have no dimensions */
+        return x;
+    gx_shape shape = x->shape;
+    shape.dims[axis].number += y->shape.dims[axis].number;
+    gx_node *node = gx_graph_node(b->graph, "Concat", gx_builder_name(b, leaf), GX_INPUTS(x, y));
+    gx_node_int(b->graph, node, "axis", axis);
+    return gx_node_output(b->graph, node, NULL, x->dtype, shape);
+}
+
+void gx_builder_split(gx_builder *b, const char *leaf, const gx_value *x, unsigned count, const uint64_t *widths, const gx_value **parts)
+{
+    int64_t numbers[GX_NODE_MAX_OUTPUTS];
+    gx_shape shape = x->shape;
+    for (unsigned i = 0; i < count; i++)
+        parts[i] = x;
+    if (b->graph->failed)
+        return;
+    for (unsigned i = 0; i < count; i++)
+        numbers[i] = (int64_t)widths[i];
+    const gx_value *sizes = gx_graph_int64_list(b->graph, gx_builder_name(b, gx_builder_leaf(b, leaf, "_widths")), count, numbers);
+    gx_node *node = gx_graph_node(b->graph, "Split", gx_builder_name(b, leaf), GX_INPUTS(x, sizes));
+    gx_node_int(b->graph, node, "axis", (int64_t)shape.rank - 1);
+    for (unsigned i = 0; i < count; i++) {
+        shape.dims[shape.rank - 1] = gx_dim_number(widths[i]);
+        parts[i] = gx_node_output(b->graph, node, NULL, x->dtype, shape);
+    }
 }

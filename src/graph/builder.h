@@ -9,6 +9,7 @@
 #define GX_GRAPH_BUILDER_H
 
 #include "graph/decoder.h"
+#include "graph/forms.h"
 
 typedef struct gx_rope_values {
     const gx_value *cos, *sin; /* [batch_size, sequence_length, head_dim / 2], of the activation type */
@@ -16,23 +17,45 @@ typedef struct gx_rope_values {
 
 #define GX_MAX_ROPES 4
 
-typedef struct gx_builder {
+/* Static graphs that take a position: what the layers with caches alike share. */
+struct gx_cache_kind {
+    uint64_t length, sliding_window, heads;
+    bool ring;             /* position p is in slot p mod length; else in slot p */
+    const gx_value *slots; /* where the call's keys go: see the profile's attend */
+    const gx_value *bias;  /* [batch, 1, sequence, length]: 0, or a large negative where a query does not see a slot */
+};
+
+#define GX_MAX_CACHE_KINDS 4
+
+struct gx_builder {
     gx_graph *graph;
     const gx_model *model;
     const gx_decoder_options *options;
     gx_dtype activation;     /* F32 or F16 */
     double residual_scale;   /* the residual stream holds x times this */
-    gx_dim batch, sequence, past, total, tokens;
-    const gx_value *batch_1d, *sequence_1d, *total_1d; /* int64 [1] */
+    const gx_profile *profile;
+    const gx_static_form *form; /* NULL: dynamic */
+    gx_dim batch, sequence, past, total, tokens; /* past, total: dynamic graphs only */
+    const gx_value *batch_1d, *sequence_1d, *total_1d; /* int64 [1]; dynamic graphs only */
     const gx_value *rows_shape;                        /* int64 [3]: batch_size, sequence_length, -1 */
     const gx_value *seqlens_k;                         /* int32 [batch_size]: total length - 1 */
     const gx_value *total_sequence_length;             /* int32 scalar */
-    const gx_value *attention_bias;                    /* [batch_size, 1, sequence, total]: 0, or a large negative where padding is */
+    const gx_value *attention_bias;                    /* [batch_size, 1, sequence, total]: 0, or a large negative where padding is; NULL: static */
+    const gx_value *positions;                         /* int64 [batch_size, sequence] */
+    const gx_value *first_position;                    /* int64 [batch_size]: static graphs that take a position */
+    const gx_value *last_index;                        /* int64 [batch_size]: whose logits are wanted; NULL: of the last id */
+    gx_cache_kind cache_kinds[GX_MAX_CACHE_KINDS];
+    unsigned cache_kind_count;
     const gx_rope *ropes[GX_MAX_ROPES];                /* the distinct ones of the layers */
     gx_rope_values rope_values[GX_MAX_ROPES];
     unsigned rope_count;
     char scope[96]; /* "/model/layers.3/self_attn": in front of every node's name */
-} gx_builder;
+};
+
+/* Hides a key: exp(-30000 - max) is 0 in fp32, and the number exists in fp16. */
+#define GX_HIDDEN_KEY_BIAS (-30000.0)
+
+void gx_builder_set_scope(gx_builder *b, const char *format, ...) GX_PRINTF(2, 3);
 
 /* "<scope>/<leaf>" in the arena; "" when memory is out. */
 const char *gx_builder_name(gx_builder *b, const char *leaf);
@@ -44,14 +67,29 @@ const char *gx_builder_leaf(gx_builder *b, const char *leaf, const char *suffix)
 const gx_value *gx_builder_cast(gx_builder *b, const char *leaf, const gx_value *x, gx_dtype dtype); /* x itself when it has the type */
 const gx_value *gx_builder_reshape(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *shape, gx_shape result);
 const gx_value *gx_builder_binary(gx_builder *b, const char *op_type, const char *leaf, const gx_value *x, const gx_value *y); /* x's type and shape */
+const gx_value *gx_builder_unary(gx_builder *b, const char *op_type, const char *leaf, const gx_value *x);                      /* x's type and shape */
+const gx_value *gx_builder_reshape_to(gx_builder *b, const char *leaf, const gx_value *x, gx_shape shape); /* numbers only, the first dimension perhaps a symbol */
+const gx_value *gx_builder_transpose(gx_builder *b, const char *leaf, const gx_value *x, const int64_t *order);
+const gx_value *gx_builder_concat(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *y, unsigned axis);
+
+/* Pieces of the given widths along the last dimension of x: parts[i] [..., widths[i]]. */
+void gx_builder_split(gx_builder *b, const char *leaf, const gx_value *x, unsigned count, const uint64_t *widths, const gx_value **parts);
 
 /* ---- blocks ---- */
 
-/* Values of the whole graph: blocks/inputs.c, blocks/rope.c */
-void gx_block_lengths(gx_builder *b, const gx_value *input_ids, const gx_value *attention_mask);
-void gx_block_attention_bias(gx_builder *b, const gx_value *attention_mask);
-void gx_block_rope_tables(gx_builder *b, const gx_value *position_ids);
+/* Values of the whole graph, from its inputs, which they declare: input_ids is returned. blocks/inputs.c, blocks/inputs_static.c */
+const gx_value *gx_block_inputs(gx_builder *b);
+const gx_value *gx_block_static_inputs(gx_builder *b);
+
+/* blocks/rope.c, blocks/cache_kinds.c */
+void gx_block_rope_tables(gx_builder *b);
 const gx_rope_values *gx_builder_rope(const gx_builder *b, const gx_layer *layer);
+void gx_block_cache_kinds(gx_builder *b);
+const gx_cache_kind *gx_builder_cache_kind(const gx_builder *b, const gx_layer *layer);
+
+/* Declares past_key_values.N.<what>, or gives a node's next output as present.N.<what>. */
+const gx_value *gx_builder_past(gx_builder *b, const gx_layer *layer, uint32_t number, const char *what);
+const gx_value *gx_builder_present(gx_builder *b, gx_node *node, const gx_layer *layer, uint32_t number, const char *what);
 
 /* RMSNorm over the last dimension of x, which has any rank. `epsilon_scale`: for a stream that holds s·x, s². `multiply`: the
  * result times it. `reader`: who reads the result, balanced; or NULL. The result has the activation type. */

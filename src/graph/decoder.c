@@ -3,21 +3,6 @@
 
 #include "graph/builder.h"
 
-/* Opset 23 brings RMSNormalization and RotaryEmbedding; every ONNX Runtime from 1.24 on runs it. */
-#define IR_VERSION 11
-#define OPSET 23
-#define MICROSOFT_OPSET 1
-
-static void set_scope(gx_builder *b, const char *scope)
-{
-    snprintf(b->scope, sizeof b->scope, "%s", scope);
-}
-
-static void set_layer_scope(gx_builder *b, uint32_t number, const char *part)
-{
-    snprintf(b->scope, sizeof b->scope, "/model/layers.%u%s", number, part);
-}
-
 /* Adds a sub-layer's output to the stream, through its post-norm if the family has one (which then carries the scale). */
 static const gx_value *add_to_stream(gx_builder *b, const char *what, const gx_value *stream, const gx_value *output, const gx_weight *post_norm)
 {
@@ -33,17 +18,17 @@ static const gx_value *add_to_stream(gx_builder *b, const char *what, const gx_v
 static const gx_value *build_layer(gx_builder *b, const gx_value *stream, const gx_layer *layer, uint32_t number)
 {
     const double epsilon_scale = b->residual_scale * b->residual_scale;
-    set_layer_scope(b, number, "");
+    gx_builder_set_scope(b, "/model/layers.%u", number);
     const gx_value *x = gx_block_norm(b, "input_layernorm", stream, &layer->weights[GX_ROLE_INPUT_NORM], epsilon_scale, 1, gx_builder_qkv_reader(b, number));
-    set_layer_scope(b, number, "/self_attn");
+    gx_builder_set_scope(b, "/model/layers.%u/self_attn", number);
     x = gx_block_attention(b, x, layer, number);
-    set_layer_scope(b, number, "");
+    gx_builder_set_scope(b, "/model/layers.%u", number);
     stream = add_to_stream(b, "attention", stream, x, &layer->weights[GX_ROLE_POST_ATTENTION_NORM]);
     x = gx_block_norm(b, "pre_feedforward_layernorm", stream, &layer->weights[GX_ROLE_PRE_FEEDFORWARD_NORM], epsilon_scale, 1,
                       gx_builder_gate_up_reader(b, number));
-    set_layer_scope(b, number, "/mlp");
+    gx_builder_set_scope(b, "/model/layers.%u/mlp", number);
     x = gx_block_mlp(b, x, layer, number);
-    set_layer_scope(b, number, "");
+    gx_builder_set_scope(b, "/model/layers.%u", number);
     return add_to_stream(b, "feedforward", stream, x, &layer->weights[GX_ROLE_POST_FEEDFORWARD_NORM]);
 }
 
@@ -52,33 +37,26 @@ static void describe(gx_builder *b)
     gx_graph *g = b->graph;
     gx_graph_metadata(g, "gemma_onnx.version", "%d.%d.%d", GX_VERSION_MAJOR, GX_VERSION_MINOR, GX_VERSION_PATCH);
     gx_graph_metadata(g, "gemma_onnx.family", "%s", b->model->family_name);
+    gx_graph_metadata(g, "gemma_onnx.profile", "%s", b->profile->name);
     gx_graph_metadata(g, "gemma_onnx.precision", "%s", b->options->policy->name);
     gx_graph_metadata(g, "gemma_onnx.logits", "%s", b->options->all_logits ? "all" : "last");
-    /* One buffer may be bound as past and present: the length of the attention mask says how much of it is valid. */
-    gx_graph_metadata(g, "gemma_onnx.shared_cache", "1");
+    if (!b->form) /* one buffer may be bound as past and present: the length of the attention mask says how much of it is valid */
+        gx_graph_metadata(g, "gemma_onnx.shared_cache", "1");
     gx_graph_metadata(g, "gemma_onnx.residual_scale", "%g", b->residual_scale);
     gx_graph_metadata(g, "gemma_onnx.max_position_embeddings", "%u", b->model->max_position_embeddings);
 }
 
 static void build(gx_builder *b)
 {
-    gx_graph *g = b->graph;
     describe(b);
-    const gx_shape tokens_shape = GX_SHAPE(b->batch, b->sequence);
-    const gx_value *input_ids = gx_graph_input(g, "input_ids", GX_DTYPE_I64, tokens_shape);
-    const gx_value *attention_mask = gx_graph_input(g, "attention_mask", GX_DTYPE_I64, GX_SHAPE(b->batch, b->total));
-    const gx_value *position_ids = gx_graph_input(g, "position_ids", GX_DTYPE_I64, tokens_shape);
-    set_scope(b, "/model/lengths");
-    gx_block_lengths(b, input_ids, attention_mask);
-    set_scope(b, "/model/attention_mask");
-    gx_block_attention_bias(b, attention_mask);
-    set_scope(b, "/model/rotary_emb");
-    gx_block_rope_tables(b, position_ids);
-    set_scope(b, "/model/embed_tokens");
+    const gx_value *input_ids = b->form ? gx_block_static_inputs(b) : gx_block_inputs(b);
+    gx_builder_set_scope(b, "/model/rotary_emb");
+    gx_block_rope_tables(b);
+    gx_builder_set_scope(b, "/model/embed_tokens");
     const gx_value *stream = gx_block_embedding(b, input_ids);
     for (uint32_t n = 0; n < b->model->num_hidden_layers; n++)
         stream = build_layer(b, stream, &b->model->layers[n], n);
-    set_scope(b, "/lm_head");
+    gx_builder_set_scope(b, "/lm_head");
     gx_block_head(b, stream);
 }
 
@@ -98,20 +76,26 @@ gx_status gx_decoder_build(gx_graph **out, gx_arena *arena, const gx_model *mode
     gx_graph *graph = gx_graph_new(arena, "gemma_decoder");
     if (!graph)
         return gx_fail_memory(error);
-    graph->ir_version = IR_VERSION;
-    graph->opset = OPSET;
-    graph->microsoft_opset = MICROSOFT_OPSET;
+    const gx_profile *profile = options->profile;
+    const gx_static_form *form = options->form;
+    const bool blocks = gx_policy_has_blocks(options->policy);
+    graph->ir_version = blocks ? profile->block_ir_version : profile->ir_version;
+    graph->opset = blocks ? profile->block_opset : profile->opset;
+    graph->microsoft_opset = profile->microsoft_opset;
+    graph->describes_values = form != NULL;
     gx_builder b = {
         .graph = graph,
         .model = model,
         .options = options,
+        .profile = profile,
+        .form = form,
         .activation = options->policy->activation,
         .residual_scale = options->residual_scale,
-        .batch = gx_dim_symbol("batch_size"),
-        .sequence = gx_dim_symbol("sequence_length"),
+        .batch = form ? gx_dim_number(form->batch_size) : gx_dim_symbol("batch_size"),
+        .sequence = form ? gx_dim_number(form->sequence_length) : gx_dim_symbol("sequence_length"),
         .past = gx_dim_symbol("past_sequence_length"),
         .total = gx_dim_symbol("total_sequence_length"),
-        .tokens = gx_dim_symbol("batch_size*sequence_length"),
+        .tokens = form ? gx_dim_number(form->batch_size * form->sequence_length) : gx_dim_symbol("batch_size*sequence_length"),
     };
     build(&b);
     GX_TRY(gx_graph_check(graph, error));

@@ -1,11 +1,19 @@
-/* The dynamic-shape decoder graph of a bound model: the contract that Transformers.js, ONNX Runtime GenAI and plain ONNX
- * Runtime share. Inputs input_ids, attention_mask, position_ids, past_key_values.N.key|value; outputs logits and
- * present.N.key|value. */
+/*
+ * The decoder graph of a bound model.
+ *
+ * Dynamic: the contract that Transformers.js, ONNX Runtime GenAI and plain ONNX Runtime share. Inputs input_ids,
+ * attention_mask, position_ids, past_key_values.N.key|value; outputs logits and present.N.key|value.
+ *
+ * Static: every dimension a number, and caches of a fixed length under the same names. Instead of mask and positions:
+ *   ort                  seqlens_k int32 [batch], total_sequence_length int32 [1], as GroupQueryAttention has them
+ *   standard, primitive  position int64 [batch]: of the call's first id, row by row
+ * and, where the call has several ids and only one row's logits are wanted, last_index int64 [batch]: which of them.
+ */
 #ifndef GX_GRAPH_DECODER_H
 #define GX_GRAPH_DECODER_H
 
 #include "graph/graph.h"
-#include "quant/policy.h"
+#include "graph/profile.h"
 
 /* How weights that read the residual stream through a norm are quantised (quant/importance.h); of the model's hidden_size each. */
 typedef struct gx_stream_reader {
@@ -20,8 +28,20 @@ typedef struct gx_decoder_importance {
     gx_stream_reader head;     /* not balanced: the embedding is the same bytes */
 } gx_decoder_importance;
 
+typedef struct gx_static_form {
+    uint64_t batch_size, sequence_length; /* ids of a call */
+    uint64_t max_length;                  /* positions */
+    uint64_t longest_call;                /* the largest sequence_length of the graphs that share the caches */
+    bool bounded;                         /* layers with a sliding window keep it and some slack instead of max_length */
+} gx_static_form;
+
+/* Slots of a layer's cache: max_length, or fewer where it is bounded. */
+uint64_t gx_static_cache_length(const gx_static_form *form, const gx_profile *profile, const gx_layer *layer);
+
 typedef struct gx_decoder_options {
-    const gx_policy *policy; /* types and schemes of one precision */
+    const gx_policy *policy;   /* types and schemes of one precision */
+    const gx_profile *profile; /* a dynamic graph takes the first, "ort", alone */
+    const gx_static_form *form; /* NULL: dynamic */
     bool all_logits;         /* logits of every position instead of the last one */
     double residual_scale;   /* the residual stream holds x times this power of two; 1: as it is */
     int accuracy_level;      /* MatMulNBits: 0, 1 or 4 */

@@ -127,6 +127,7 @@ typedef struct gx_graph {
     bool failed;
     const char *name;
     int64_t ir_version, opset, microsoft_opset; /* microsoft_opset 0: no such import */
+    bool describes_values; /* the file tells type and shape of every value, not of inputs and outputs alone */
     gx_node *nodes, *last_node;
     gx_initializer *initializers, *last_initializer;
     gx_stored *stored, *last_stored;

@@ -125,6 +125,19 @@ static void write_initializer(gx_buffer *out, const gx_initializer *initializer,
     gx_buffer_deinit(&tensor);
 }
 
+/* Every value that a node makes, but for the graph's outputs. */
+static void write_inner_values(gx_buffer *out, const gx_graph *graph)
+{
+    for (const gx_node *node = graph->nodes; node; node = node->next)
+        for (unsigned i = 0; i < node->output_count; i++) {
+            bool is_output = false;
+            for (size_t k = 0; k < graph->output_count && !is_output; k++)
+                is_output = graph->outputs[k] == node->outputs[i];
+            if (!is_output)
+                write_value_info(out, GRAPH_VALUE_INFO, node->outputs[i]);
+        }
+}
+
 static void write_graph(gx_buffer *out, const gx_graph *graph, const char *data_name)
 {
     gx_buffer message = {0};
@@ -137,6 +150,8 @@ static void write_graph(gx_buffer *out, const gx_graph *graph, const char *data_
         write_value_info(&message, GRAPH_INPUT, graph->inputs[i]);
     for (size_t i = 0; i < graph->output_count; i++)
         write_value_info(&message, GRAPH_OUTPUT, graph->outputs[i]);
+    if (graph->describes_values)
+        write_inner_values(&message, graph);
     gx_wire_message(out, MODEL_GRAPH, &message);
     gx_buffer_deinit(&message);
 }

@@ -62,6 +62,7 @@ static gx_status make_target(gx_target *target, gx_plan *plan, const gx_policy *
     if (policy->activation == GX_DTYPE_F16)
         GX_TRY(gx_residual_scale(&target->residual_scale, plan->model, error));
     const gx_decoder_options decoder = {.policy = policy,
+                                        .profile = gx_profile_get(0),
                                         .all_logits = options->all_logits,
                                         .residual_scale = target->residual_scale,
                                         .accuracy_level = options->accuracy_level,

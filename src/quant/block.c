@@ -39,14 +39,9 @@ typedef struct encoder {
     void *const *parts;
 } encoder;
 
-static uint64_t blocks_of(const gx_scheme *scheme, uint64_t row_elements)
-{
-    return gx_ceil_div(row_elements, scheme->block_size);
-}
-
 static workspace lay_out(const gx_scheme *scheme, uint64_t row_elements, void *scratch)
 {
-    const uint64_t blocks = blocks_of(scheme, row_elements), padded = blocks * scheme->block_size, rows = chunk_rows(blocks);
+    const uint64_t blocks = gx_scheme_blocks(scheme, row_elements), padded = blocks * scheme->block_size, rows = chunk_rows(blocks);
     workspace w;
     w.values = scratch;
     w.importance = w.values + rows * padded;
@@ -58,7 +53,7 @@ static workspace lay_out(const gx_scheme *scheme, uint64_t row_elements, void *s
 
 size_t gx_block_scratch_nbytes(const gx_scheme *scheme, uint64_t row_elements)
 {
-    const uint64_t blocks = blocks_of(scheme, row_elements), padded = blocks * scheme->block_size, rows = chunk_rows(blocks);
+    const uint64_t blocks = gx_scheme_blocks(scheme, row_elements), padded = blocks * scheme->block_size, rows = chunk_rows(blocks);
     return rows * padded * (sizeof(float) + 1) + padded * sizeof(float) + rows * blocks * (sizeof(float) + 1);
 }
 
@@ -72,7 +67,7 @@ static encoder prepare(const gx_scheme *scheme, uint64_t row_elements, const flo
                        void *scratch)
 {
     encoder e = {.scheme = scheme, .kernels = gx_kernels_get(), .columns = row_elements, .parts = parts};
-    e.blocks = blocks_of(scheme, row_elements);
+    e.blocks = gx_scheme_blocks(scheme, row_elements);
     e.padded = e.blocks * scheme->block_size;
     e.space = lay_out(scheme, row_elements, scratch);
     for (int part = 0; part < GX_PART_COUNT; part++)
@@ -174,7 +169,7 @@ static int get_code(const uint8_t *packed, uint64_t index, unsigned bits)
 
 void gx_block_decode(const gx_scheme *scheme, const void *const parts[GX_PART_COUNT], uint64_t rows, uint64_t row_elements, float *out)
 {
-    const uint64_t blocks = blocks_of(scheme, row_elements);
+    const uint64_t blocks = gx_scheme_blocks(scheme, row_elements);
     const uint64_t value_nbytes = gx_scheme_part_row_nbytes(scheme, GX_PART_VALUES, row_elements);
     const uint64_t zero_point_nbytes = gx_scheme_part_row_nbytes(scheme, GX_PART_ZERO_POINTS, row_elements);
     for (uint64_t r = 0; r < rows; r++) {

@@ -80,12 +80,10 @@ gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, un
     return GX_OK;
 }
 
-gx_scheme gx_policy_select(const gx_policy *policy, gx_quant_role role, char *rule, size_t rule_nbytes)
+void gx_policy_rule(const gx_policy *policy, gx_quant_role role, const gx_scheme *scheme, char *out, size_t nbytes)
 {
     static const char *const names[GX_QUANT_ROLE_COUNT] = {"q, k and v", "attention output", "gate and up", "down", "embedding and head"};
-    const gx_scheme *scheme = &policy->schemes[role];
     char name[64];
     gx_scheme_name(scheme, name, sizeof name);
-    snprintf(rule, rule_nbytes, "%s: %s in %s", policy->name, names[role], name);
-    return *scheme;
+    snprintf(out, nbytes, "%s: %s in %s", policy->name, names[role], name);
 }

@@ -33,7 +33,7 @@ gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, un
 /* q4 and q4f16: what block_size and embedding_bits speak of. */
 bool gx_policy_has_blocks(const gx_policy *policy);
 
-/* The scheme of a weight. `rule` receives a few words on why. */
-gx_scheme gx_policy_select(const gx_policy *policy, gx_quant_role role, char *rule, size_t rule_nbytes);
+/* A few words on why a weight is stored as it is. */
+void gx_policy_rule(const gx_policy *policy, gx_quant_role role, const gx_scheme *scheme, char *out, size_t nbytes);
 
 #endif

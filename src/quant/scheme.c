@@ -9,11 +9,6 @@
 #include "quant/block.h"
 #include "quant/scheme.h"
 
-static uint64_t blocks_of(const gx_scheme *scheme, uint64_t row_elements)
-{
-    return gx_ceil_div(row_elements, scheme->block_size);
-}
-
 static uint64_t float_row_nbytes(const gx_scheme *scheme, gx_part part, uint64_t row_elements)
 {
     return part == GX_PART_VALUES ? row_elements * gx_dtype_get(scheme->dtype)->block_nbytes : 0;
@@ -21,7 +16,7 @@ static uint64_t float_row_nbytes(const gx_scheme *scheme, gx_part part, uint64_t
 
 static uint64_t block_row_nbytes(const gx_scheme *scheme, gx_part part, uint64_t row_elements)
 {
-    const uint64_t blocks = blocks_of(scheme, row_elements);
+    const uint64_t blocks = gx_scheme_blocks(scheme, row_elements);
     switch (part) {
     case GX_PART_VALUES: return blocks * scheme->block_size * scheme->bits / 8;
     case GX_PART_SCALES: return blocks * gx_dtype_get(scheme->dtype)->block_nbytes;

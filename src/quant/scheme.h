@@ -5,6 +5,7 @@
 #ifndef GX_QUANT_SCHEME_H
 #define GX_QUANT_SCHEME_H
 
+#include "base/checked.h"
 #include "tensor/dtype.h"
 
 typedef enum gx_part { GX_PART_VALUES, GX_PART_SCALES, GX_PART_ZERO_POINTS, GX_PART_COUNT } gx_part;
@@ -14,6 +15,7 @@ typedef enum gx_scheme_kind {
     GX_SCHEME_BLOCK,    /* blocks along the row: (code - zero point) * scale, in MatMulNBits' packing */
     GX_SCHEME_ROW_INT8, /* one scale a row: int8 * scale */
 } gx_scheme_kind;
+#define GX_SCHEME_KIND_COUNT 3u
 
 /* By value; schemes that are equal field by field give equal bytes. */
 typedef struct gx_scheme {
@@ -24,6 +26,12 @@ typedef struct gx_scheme {
     bool zero_points;    /* BLOCK: one integer a block; without, the middle of the range */
     bool transposed;     /* ROW_INT8: stored [columns, rows] (the writer turns it) as uint8 around 128, as integer products want it */
 } gx_scheme;
+
+/* BLOCK: blocks of a row, the last one perhaps short. */
+static inline uint64_t gx_scheme_blocks(const gx_scheme *scheme, uint64_t row_elements)
+{
+    return gx_ceil_div(row_elements, scheme->block_size);
+}
 
 /* Bytes that each row adds to a part; 0: the scheme has no such part. */
 uint64_t gx_scheme_part_row_nbytes(const gx_scheme *scheme, gx_part part, uint64_t row_elements);

@@ -18,6 +18,7 @@ static const gx_dtype_info table[GX_DTYPE_COUNT] = {
     [GX_DTYPE_U32] = {"U32", "U32", -1, 12, 1, 4, NULL},
     [GX_DTYPE_U16] = {"U16", "U16", -1, 4, 1, 2, NULL},
     [GX_DTYPE_U8] = {"U8", "U8", -1, 2, 1, 1, NULL},
+    [GX_DTYPE_U4] = {"U4", NULL, -1, 21, 2, 1, NULL},
     [GX_DTYPE_BOOL] = {"BOOL", "BOOL", -1, 9, 1, 1, NULL},
     [GX_DTYPE_F8_E4M3] = {"F8_E4M3", "F8_E4M3", -1, 0, 1, 1, NULL},
     [GX_DTYPE_F8_E5M2] = {"F8_E5M2", "F8_E5M2", -1, 0, 1, 1, NULL},

@@ -21,6 +21,7 @@ typedef enum gx_dtype {
     GX_DTYPE_U32,
     GX_DTYPE_U16,
     GX_DTYPE_U8,
+    GX_DTYPE_U4, /* ONNX only: two to a byte, low nibble first */
     GX_DTYPE_BOOL,
     GX_DTYPE_F8_E4M3, /* named in safetensors headers; not decoded */
     GX_DTYPE_F8_E5M2,

@@ -34,7 +34,7 @@ static inline void tiny_decoder_open(tiny_decoder *d, const char *name, unsigned
     gx_error error = {0};
     char path[256];
     snprintf(path, sizeof path, "tests/golden/tiny/%s", name);
-    *d = (tiny_decoder){.options = {.policy = &d->policy, .all_logits = all_logits, .residual_scale = 1, .accuracy_level = 4}};
+    *d = (tiny_decoder){.options = {.policy = &d->policy, .profile = gx_profile_get(0), .all_logits = all_logits, .residual_scale = 1, .accuracy_level = 4}};
     check_ok(name, gx_checkpoint_open(&d->checkpoint, path, &error), &error);
     check_ok(name, gx_model_open(&d->model, d->checkpoint, &error), &error);
     check_ok("policy", gx_policy_make(&d->policy, policy, 32, embedding_bits, &error), &error);

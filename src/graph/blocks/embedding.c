@@ -83,7 +83,7 @@ static const gx_value *block_zero_points(gx_builder *b, const lookup *l, uint64_
 static const gx_value *block_rows(gx_builder *b, const lookup *l)
 {
     const gx_scheme *scheme = &l->stored->scheme;
-    const uint64_t blocks = (l->columns + scheme->block_size - 1) / scheme->block_size, padded = blocks * scheme->block_size;
+    const uint64_t blocks = gx_scheme_blocks(scheme, l->columns), padded = blocks * scheme->block_size;
     const gx_value *packed = gather(b, "rows", l, GX_PART_VALUES, GX_DTYPE_U8, padded * scheme->bits / 8);
     const gx_value *scales = gather(b, "scales", l, GX_PART_SCALES, scheme->dtype, blocks);
     scales = regroup(b, "scales_3d", gx_builder_cast(b, "scales_fp32", scales, GX_DTYPE_F32), blocks, 1);
@@ -97,8 +97,16 @@ static const gx_value *block_rows(gx_builder *b, const lookup *l)
     return padded == l->columns ? flat : first(b, "used", flat, l->columns);
 }
 
-/* The matrix is stored [columns, rows], uint8 around 128, as the integer product wants it: gather columns, then turn them. */
 static const gx_value *row_int8_rows(gx_builder *b, const lookup *l)
+{
+    const gx_value *rows = gather(b, "rows", l, GX_PART_VALUES, GX_DTYPE_I8, l->columns);
+    const gx_value *wide = gx_builder_cast(b, "rows_fp32", rows, GX_DTYPE_F32);
+    const gx_value *scales = gather(b, "scales", l, GX_PART_SCALES, l->stored->scheme.dtype, 1);
+    return gx_builder_binary(b, "Mul", "scaled", wide, gx_builder_cast(b, "scales_fp32", scales, GX_DTYPE_F32));
+}
+
+/* The matrix is stored [columns, rows], uint8 around 128, as the integer product wants it: gather columns, then turn them. */
+static const gx_value *transposed_int8_rows(gx_builder *b, const lookup *l)
 {
     gx_graph *g = b->graph;
     const gx_dim columns = gx_dim_number(l->columns);
@@ -116,10 +124,15 @@ static const gx_value *row_int8_rows(gx_builder *b, const lookup *l)
     return gx_builder_binary(b, "Mul", "scaled", centred, gather(b, "scales", l, GX_PART_SCALES, GX_DTYPE_F32, 1));
 }
 
+static const gx_value *int8_rows(gx_builder *b, const lookup *l)
+{
+    return l->stored->scheme.transposed ? transposed_int8_rows(b, l) : row_int8_rows(b, l);
+}
+
 static const gx_value *(*const lookups[])(gx_builder *, const lookup *) = {
     [GX_SCHEME_FLOAT] = float_rows,
     [GX_SCHEME_BLOCK] = block_rows,
-    [GX_SCHEME_ROW_INT8] = row_int8_rows,
+    [GX_SCHEME_ROW_INT8] = int8_rows,
 };
 
 const gx_value *gx_block_embedding(gx_builder *b, const gx_value *input_ids)

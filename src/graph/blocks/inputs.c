@@ -1,11 +1,8 @@
 /*
- * Lengths and mask, once for all layers. The attention mask may begin with zeros (left padding): GroupQueryAttention
+ * Inputs of a dynamic graph; lengths and mask, once for all layers. The attention mask may begin with zeros (left padding): GroupQueryAttention
  * knows right padding only, so every row gets the full length and padding is hidden by a bias.
  */
 #include "graph/builder.h"
-
-/* Hides a key: exp(-30000 - max) is 0 in fp32, and the number exists in fp16. */
-#define HIDDEN_KEY_BIAS (-30000.0)
 
 /* int64 [1]: dimension `axis` of x. */
 static const gx_value *dimension_of(gx_builder *b, const char *leaf, const gx_value *x, int64_t axis)
@@ -16,7 +13,7 @@ static const gx_value *dimension_of(gx_builder *b, const char *leaf, const gx_va
     return gx_node_output(b->graph, node, NULL, GX_DTYPE_I64, GX_SHAPE(gx_dim_number(1)));
 }
 
-void gx_block_lengths(gx_builder *b, const gx_value *input_ids, const gx_value *attention_mask)
+static void make_lengths(gx_builder *b, const gx_value *input_ids, const gx_value *attention_mask)
 {
     gx_graph *g = b->graph;
     b->batch_1d = dimension_of(b, "batch_size", input_ids, 0);
@@ -41,12 +38,12 @@ void gx_block_lengths(gx_builder *b, const gx_value *input_ids, const gx_value *
         gx_graph_apply(g, "Expand", gx_builder_name(b, "seqlens_k"), GX_DTYPE_I32, GX_SHAPE(b->batch), GX_INPUTS(last, b->batch_1d));
 }
 
-void gx_block_attention_bias(gx_builder *b, const gx_value *attention_mask)
+static void make_attention_bias(gx_builder *b, const gx_value *attention_mask)
 {
     gx_graph *g = b->graph;
     const gx_value *mask = gx_builder_cast(b, "mask/float", attention_mask, GX_DTYPE_F32);
     const gx_value *one = gx_graph_float(g, gx_builder_name(b, "mask/one"), 1.0);
-    const gx_value *hide = gx_graph_float(g, gx_builder_name(b, "mask/hide"), HIDDEN_KEY_BIAS);
+    const gx_value *hide = gx_graph_float(g, gx_builder_name(b, "mask/hide"), GX_HIDDEN_KEY_BIAS);
     const gx_value *padding = gx_graph_apply(g, "Sub", gx_builder_name(b, "mask/padding"), GX_DTYPE_F32, mask->shape, GX_INPUTS(one, mask));
     const gx_value *row = gx_builder_binary(b, "Mul", "mask/bias", padding, hide);
     const gx_value *typed = gx_builder_cast(b, "mask/bias/cast", row, b->activation);
@@ -63,4 +60,17 @@ void gx_block_attention_bias(gx_builder *b, const gx_value *attention_mask)
     const gx_value *shape_value = gx_node_output(g, shape, NULL, GX_DTYPE_I64, GX_SHAPE(gx_dim_number(4)));
     b->attention_bias = gx_graph_apply(g, "Expand", gx_builder_name(b, "attention_bias"), b->activation,
                                        GX_SHAPE(b->batch, one_dim, b->sequence, b->total), GX_INPUTS(wide, shape_value));
+}
+
+const gx_value *gx_block_inputs(gx_builder *b)
+{
+    gx_graph *g = b->graph;
+    const gx_value *input_ids = gx_graph_input(g, "input_ids", GX_DTYPE_I64, GX_SHAPE(b->batch, b->sequence));
+    const gx_value *attention_mask = gx_graph_input(g, "attention_mask", GX_DTYPE_I64, GX_SHAPE(b->batch, b->total));
+    b->positions = gx_graph_input(g, "position_ids", GX_DTYPE_I64, GX_SHAPE(b->batch, b->sequence));
+    gx_builder_set_scope(b, "/model/lengths");
+    make_lengths(b, input_ids, attention_mask);
+    gx_builder_set_scope(b, "/model/attention_mask");
+    make_attention_bias(b, attention_mask);
+    return input_ids;
 }

@@ -84,24 +84,14 @@ static rope_table gather_table(gx_builder *b, const char *name, uint64_t rows, u
 }
 
 /* Cuts [batch, sequence, ropes * half] into one value per rope, of the activation type. */
-static void split_ropes(gx_builder *b, const char *leaf, const gx_value *all, uint32_t half, bool is_cos)
+static void split_ropes(gx_builder *b, const char *leaf, const gx_value *all, uint32_t half, const gx_value **parts)
 {
-    gx_graph *g = b->graph;
+    const uint64_t widths[GX_MAX_ROPES] = {half, half, half, half};
     all = gx_builder_cast(b, gx_builder_leaf(b, leaf, "/cast"), all, b->activation);
-    const gx_shape shape = GX_SHAPE(b->batch, b->sequence, gx_dim_number(half));
-    gx_node *split = NULL;
-    if (b->rope_count > 1) {
-        split = gx_graph_node(g, "Split", gx_builder_name(b, gx_builder_leaf(b, leaf, "/split")), GX_INPUTS(all));
-        gx_node_int(g, split, "axis", 2);
-        gx_node_int(g, split, "num_outputs", b->rope_count);
-    }
-    for (unsigned i = 0; i < b->rope_count; i++) {
-        const gx_value *part = split ? gx_node_output(g, split, NULL, b->activation, shape) : all;
-        if (is_cos)
-            b->rope_values[i].cos = part;
-        else
-            b->rope_values[i].sin = part;
-    }
+    if (b->rope_count > 1)
+        gx_builder_split(b, gx_builder_leaf(b, leaf, "/split"), all, b->rope_count, widths, parts);
+    else
+        parts[0] = all;
 }
 
 /* A power of two near the root of the longest context: both tables stay small. */
@@ -113,17 +103,18 @@ static uint64_t low_rows(uint64_t positions)
     return rows;
 }
 
-void gx_block_rope_tables(gx_builder *b, const gx_value *position_ids)
+void gx_block_rope_tables(gx_builder *b)
 {
     gx_graph *g = b->graph;
     collect_ropes(b);
     const uint32_t half = b->model->layers[0].head_dim / 2;
-    const uint64_t positions = (uint64_t)b->model->max_position_embeddings + 1; /* Transformers.js counts from 1 */
+    const uint64_t positions = b->form ? b->form->max_length : (uint64_t)b->model->max_position_embeddings + 1; /* Transformers.js counts from 1 */
     const uint64_t low = low_rows(positions), high = (positions + low - 1) / low;
 
     const gx_value *step = gx_graph_int64(g, gx_builder_name(b, "step"), (int64_t)low);
-    const gx_value *high_index = gx_builder_binary(b, "Div", "high_index", position_ids, step);
-    const gx_value *low_index = gx_builder_binary(b, "Mod", "low_index", position_ids, step);
+    const gx_value *high_index = gx_builder_binary(b, "Div", "high_index", b->positions, step);
+    const gx_value *whole = gx_builder_binary(b, "Mul", "whole", high_index, step);
+    const gx_value *low_index = gx_builder_binary(b, "Sub", "low_index", b->positions, whole);
     const rope_table h = gather_table(b, "high", high, low, half, high_index);
     const rope_table l = gather_table(b, "low", low, 1, half, low_index);
 
@@ -131,6 +122,9 @@ void gx_block_rope_tables(gx_builder *b, const gx_value *position_ids)
     const gx_value *ss = gx_builder_binary(b, "Mul", "sin_sin", h.sin, l.sin);
     const gx_value *sc = gx_builder_binary(b, "Mul", "sin_cos", h.sin, l.cos);
     const gx_value *cs = gx_builder_binary(b, "Mul", "cos_sin", h.cos, l.sin);
-    split_ropes(b, "cos", gx_builder_binary(b, "Sub", "cos", cc, ss), half, true);
-    split_ropes(b, "sin", gx_builder_binary(b, "Add", "sin", sc, cs), half, false);
+    const gx_value *cosines[GX_MAX_ROPES], *sines[GX_MAX_ROPES];
+    split_ropes(b, "cos", gx_builder_binary(b, "Sub", "cos", cc, ss), half, cosines);
+    split_ropes(b, "sin", gx_builder_binary(b, "Add", "sin", sc, cs), half, sines);
+    for (unsigned i = 0; i < b->rope_count; i++)
+        b->rope_values[i] = (gx_rope_values){cosines[i], sines[i]};
 }

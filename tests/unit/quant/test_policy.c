@@ -21,7 +21,8 @@ static gx_policy make(unsigned index, unsigned block_size, unsigned embedding_bi
 static void check(const gx_policy *policy, gx_quant_role role, const char *expected)
 {
     char name[64], rule[160];
-    const gx_scheme scheme = gx_policy_select(policy, role, rule, sizeof rule);
+    const gx_scheme scheme = policy->schemes[role];
+    gx_policy_rule(policy, role, &scheme, rule, sizeof rule);
     gx_scheme_name(&scheme, name, sizeof name);
     assert_string_equal(name, expected);
     assert_true(strncmp(rule, policy->name, strlen(policy->name)) == 0);

@@ -18,7 +18,7 @@ static void table_is_whole(void **state)
         const gx_dtype_info *info = gx_dtype_get((gx_dtype)i);
         assert_non_null(info->name);
         assert_true(info->block_elements > 0 && info->block_nbytes > 0);
-        assert_true(info->safetensors_name || info->ggml_type >= 0);
+        assert_true(info->safetensors_name || info->ggml_type >= 0 || info->onnx_type);
         for (int k = 0; k < i; k++)
             assert_string_not_equal(info->name, gx_dtype_get((gx_dtype)k)->name);
     }
