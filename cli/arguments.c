@@ -7,7 +7,7 @@
 
 #include "arguments.h"
 
-static gx_status misuse(gx_error *error, const char *format, ...)
+gx_status argument_error(gx_error *error, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -45,7 +45,7 @@ static gx_status set_uint(const option *opt, const char *name, const char *text,
     errno = 0;
     const unsigned long value = strtoul(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end || errno || value > 0xffffffffu)
-        return misuse(error, "%s: '%s' is not a whole number", name, text);
+        return argument_error(error, "%s: '%s' is not a whole number", name, text);
     *(unsigned *)opt->target = (unsigned)value;
     return GX_OK;
 }
@@ -55,7 +55,7 @@ static gx_status set_double(const option *opt, const char *name, const char *tex
     char *end;
     const double value = strtod(text, &end);
     if (end == text || *end)
-        return misuse(error, "%s: '%s' is not a number", name, text);
+        return argument_error(error, "%s: '%s' is not a number", name, text);
     *(double *)opt->target = value;
     return GX_OK;
 }
@@ -64,7 +64,7 @@ static gx_status add_to_list(const option *opt, const char *name, const char *te
 {
     option_list *list = opt->target;
     if (list->count == OPTION_LIST_MAX)
-        return misuse(error, "%s: more than %u values", name, OPTION_LIST_MAX);
+        return argument_error(error, "%s: more than %u values", name, OPTION_LIST_MAX);
     list->values[list->count++] = text;
     return GX_OK;
 }
@@ -78,7 +78,7 @@ static gx_status set_value(const option *opt, const char *name, const char *text
     case OPTION_LIST: return add_to_list(opt, name, text, error);
     case OPTION_FLAG: break;
     }
-    return misuse(error, "%s takes no value", name);
+    return argument_error(error, "%s takes no value", name);
 }
 
 typedef struct cursor {
@@ -99,17 +99,17 @@ static gx_status take_option(cursor *c, const option *options, unsigned count, g
     const size_t length = equals ? (size_t)(equals - given) : strlen(given);
     const option *opt = find_option(options, count, given, length);
     if (!opt)
-        return misuse(error, "unknown option '%s'; see --help", given);
+        return argument_error(error, "unknown option '%s'; see --help", given);
     if (opt->kind == OPTION_FLAG) {
         if (equals)
-            return misuse(error, "%s takes no value", opt->names[0]);
+            return argument_error(error, "%s takes no value", opt->names[0]);
         *(bool *)opt->target = true;
         return GX_OK;
     }
     if (equals)
         return set_value(opt, opt->names[0], equals + 1, error);
     if (c->at == c->argc)
-        return misuse(error, "%s needs a value (%s); see --help", given, opt->value_name);
+        return argument_error(error, "%s needs a value (%s); see --help", given, opt->value_name);
     do {
         const gx_status status = set_value(opt, given, c->argv[c->at++], error);
         if (status != GX_OK)
@@ -134,7 +134,7 @@ gx_status parse_arguments(int argc, char **argv, const option *options, unsigned
             if (status != GX_OK)
                 return status;
         } else if (*positional_count == max_positional) {
-            return misuse(error, "unexpected argument '%s'; see --help", given);
+            return argument_error(error, "unexpected argument '%s'; see --help", given);
         } else {
             positional[(*positional_count)++] = argv[c.at++];
         }

@@ -32,6 +32,9 @@ typedef struct option {
 gx_status parse_arguments(int argc, char **argv, const option *options, unsigned option_count, const char **positional,
                           unsigned max_positional, unsigned *positional_count, gx_error *error);
 
+/* GX_ERROR_ARGUMENT with this message. */
+gx_status argument_error(gx_error *error, const char *format, ...);
+
 /* The options part of a help text. */
 void print_options(const option *options, unsigned option_count);
 

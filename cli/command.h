@@ -13,6 +13,7 @@ typedef struct command {
 extern const command commands[]; /* ends with a NULL name */
 
 int command_build(int argc, char **argv);
+int command_convert(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_run(int argc, char **argv);

@@ -6,6 +6,7 @@
 
 const command commands[] = {
     {"build", "a checkpoint to dynamic-shape ONNX decoders, one per precision", command_build},
+    {"convert", "a checkpoint to static prefill and decode graphs", command_convert},
     {"verify", "what was written against the fp32 reference", command_verify},
     {"run", "text from an exported folder", command_run},
     {"bench", "how fast an exported folder runs here", command_bench},

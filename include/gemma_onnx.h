@@ -106,6 +106,33 @@ GX_API void gx_build_options_default(gx_build_options *options);
 /* Reads every source byte once and writes every precision. On failure nothing half-written stays. `error` may be NULL. */
 GX_API gx_status gx_build(const gx_build_options *options, gx_error *error);
 
+/* ---- Convert --------------------------------------------------------------------------------------------------- */
+
+typedef enum gx_profile_choice {
+    GX_PROFILE_ORT,       /* ONNX Runtime's own operators: the fastest there */
+    GX_PROFILE_STANDARD,  /* operators of ai.onnx alone, opset 24 */
+    GX_PROFILE_PRIMITIVE, /* products, sums, softmax and gathers: for compilers of accelerators; opset 17, with 4-bit weights 21 */
+} gx_profile_choice;
+
+#define GX_CONVERT_MAX_LENGTHS 8
+
+typedef struct gx_convert_options {
+    size_t size;            /* sizeof(gx_convert_options), set by the default function */
+    gx_build_options build; /* source, output, precisions, progress: as for gx_build */
+    unsigned batch_size;    /* rows of every call: 1 to 8; default 1 */
+    unsigned sequence_lengths[GX_CONVERT_MAX_LENGTHS]; /* ids of a prefill call, one graph for each; default 128 alone; 0: unused */
+    unsigned max_length;       /* positions that the caches hold; default 512 */
+    gx_profile_choice profile; /* default GX_PROFILE_ORT */
+    bool bounded_cache;        /* layers with a sliding window keep no more than it, and some slack */
+    unsigned first_precision;  /* the bit whose files have no precision in their names; 0, the default: the lowest */
+} gx_convert_options;
+
+GX_API void gx_convert_options_default(gx_convert_options *options);
+
+/* Writes gemma_prefill.onnx, gemma_decode.onnx and the weight file that both read, and gemma_static.json, which says how to
+ * drive them (docs/static-graphs.md). On failure nothing half-written stays. `error` may be NULL. */
+GX_API gx_status gx_convert(const gx_convert_options *options, gx_error *error);
+
 /* ---- Verify ---------------------------------------------------------------------------------------------------- */
 
 typedef struct gx_verify_options {

@@ -82,15 +82,10 @@ void gx_graph_output(gx_graph *graph, const gx_value *value)
     graph->outputs[graph->output_count++] = value;
 }
 
-void gx_graph_metadata(gx_graph *graph, const char *key, const char *format, ...)
+void gx_graph_metadata_text(gx_graph *graph, const char *key, const char *value)
 {
-    char text[1024];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
     gx_metadata *entry = graph_alloc(graph, sizeof *entry);
-    const char *key_copy = graph_copy(graph, key), *value_copy = graph_copy(graph, text);
+    const char *key_copy = graph_copy(graph, key), *value_copy = graph_copy(graph, value);
     if (graph->failed)
         return;
     *entry = (gx_metadata){.key = key_copy, .value = value_copy};
@@ -99,6 +94,16 @@ void gx_graph_metadata(gx_graph *graph, const char *key, const char *format, ...
     else
         graph->metadata = entry;
     graph->last_metadata = entry;
+}
+
+void gx_graph_metadata(gx_graph *graph, const char *key, const char *format, ...)
+{
+    char text[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    gx_graph_metadata_text(graph, key, text);
 }
 
 static gx_initializer *new_initializer(gx_graph *graph, const char *name, gx_dtype dtype, gx_shape shape)

@@ -142,7 +142,8 @@ gx_status gx_graph_check(const gx_graph *graph, gx_error *error) GX_MUST_USE;
 /* All names are copied or formatted into the arena. */
 const gx_value *gx_graph_input(gx_graph *graph, const char *name, gx_dtype dtype, gx_shape shape);
 void gx_graph_output(gx_graph *graph, const gx_value *value);
-void gx_graph_metadata(gx_graph *graph, const char *key, const char *format, ...) GX_PRINTF(3, 4);
+void gx_graph_metadata(gx_graph *graph, const char *key, const char *format, ...) GX_PRINTF(3, 4); /* up to 255 bytes */
+void gx_graph_metadata_text(gx_graph *graph, const char *key, const char *value);
 
 /* A small constant; bytes are copied. */
 const gx_value *gx_graph_constant(gx_graph *graph, const char *name, gx_dtype dtype, gx_shape shape, const void *bytes, size_t nbytes);

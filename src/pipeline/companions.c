@@ -31,8 +31,8 @@ static gx_status add_external_data(yyjson_mut_doc *doc, const gx_plan *plan, yyj
     yyjson_obj_foreach(earlier, index, count, key, value)
         yyjson_mut_obj_add(files, yyjson_val_mut_copy(doc, key), yyjson_val_mut_copy(doc, value));
     for (unsigned t = 0; t < plan->target_count; t++) {
-        yyjson_mut_obj_remove_key(files, plan->targets[t].model_name);
-        yyjson_mut_obj_add_uint(doc, files, plan->targets[t].model_name, plan->targets[t].data_files);
+        yyjson_mut_obj_remove_key(files, plan->targets[t].graphs[0].name);
+        yyjson_mut_obj_add_uint(doc, files, plan->targets[t].graphs[0].name, plan->targets[t].data_files);
     }
     return GX_OK;
 }
@@ -48,7 +48,9 @@ static gx_status stage_config(gx_staging *staging, const gx_plan *plan, const ch
     yyjson_val *settings = yyjson_obj_get(yyjson_doc_get_root(earlier), "transformers.js_config");
     char *text = NULL;
     size_t nbytes = 0;
-    gx_status status = add_external_data(plan->model->config, plan, yyjson_obj_get(settings, "use_external_data_format"), error);
+    gx_status status = GX_OK;
+    if (!plan->request) /* Transformers.js has no use for static graphs */
+        status = add_external_data(plan->model->config, plan, yyjson_obj_get(settings, "use_external_data_format"), error);
     if (status == GX_OK)
         status = gx_json_write(&text, &nbytes, plan->model->config, error);
     if (status == GX_OK)

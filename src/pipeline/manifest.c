@@ -41,7 +41,13 @@ static gx_status add_target(yyjson_mut_doc *doc, yyjson_mut_val *precisions, con
                             const gx_build_options *options, gx_error *error)
 {
     yyjson_mut_val *entry = yyjson_mut_obj_add_obj(doc, precisions, target->policy->name);
-    yyjson_mut_obj_add_strcpy(doc, entry, "model", target->model_name);
+    if (plan->request) {
+        yyjson_mut_val *models = yyjson_mut_obj_add_arr(doc, entry, "models");
+        for (unsigned i = 0; i < target->graph_count; i++)
+            yyjson_mut_arr_add_strcpy(doc, models, target->graphs[i].name);
+    } else {
+        yyjson_mut_obj_add_strcpy(doc, entry, "model", target->graphs[0].name);
+    }
     yyjson_mut_val *data = yyjson_mut_obj_add_arr(doc, entry, "data");
     for (unsigned i = 0; i < target->data_files; i++) {
         const char *name = gx_plan_data_name(plan, target, i);
@@ -59,7 +65,7 @@ static gx_status add_target(yyjson_mut_doc *doc, yyjson_mut_val *precisions, con
     }
     yyjson_mut_obj_add_real(doc, entry, "residual_scale", target->residual_scale);
     yyjson_mut_val *tensors = yyjson_mut_obj_add_arr(doc, entry, "tensors");
-    for (const gx_stored *stored = target->graph->stored; stored; stored = stored->next)
+    for (const gx_stored *stored = gx_target_stored(target); stored; stored = stored->next)
         add_tensor(doc, tensors, stored);
     return GX_OK;
 }
@@ -106,6 +112,7 @@ gx_status gx_manifest_make(char **out, size_t *nbytes, const gx_plan *plan, cons
     yyjson_mut_obj_add_str(doc, root, "tool", "gemma-onnx");
     yyjson_mut_obj_add_str(doc, root, "version", gx_version());
     add_source(doc, root, plan, hashes);
+    yyjson_mut_obj_add_str(doc, root, "form", plan->request ? "static" : "dynamic");
     yyjson_mut_val *precisions = yyjson_mut_obj_add_obj(doc, root, "precisions");
     gx_status status = GX_OK;
     for (unsigned t = 0; status == GX_OK && t < plan->target_count; t++)

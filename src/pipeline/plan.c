@@ -23,16 +23,17 @@ static uint64_t alignment_of(uint64_t nbytes)
     return nbytes >= 1u << 20 ? 65536 : nbytes >= 65536 ? 4096 : 64;
 }
 
-static gx_status place_part(gx_target *target, gx_stored *stored, int part, gx_error *error)
+/* Browsers take several data files, drivers of a static pair one: `limit` bytes each. */
+static gx_status place_part(gx_target *target, gx_stored *stored, int part, uint64_t limit, gx_error *error)
 {
     const uint64_t nbytes = stored->parts[part].nbytes;
     if (nbytes == 0)
         return GX_OK;
     uint64_t *end = &target->data_nbytes[target->data_files - 1];
     uint64_t offset = gx_align_up(*end, alignment_of(nbytes));
-    if (*end > 0 && offset + nbytes > DATA_FILE_LIMIT) {
+    if (*end > 0 && offset + nbytes > limit) {
         if (target->data_files == GX_PLAN_MAX_DATA_FILES)
-            return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s needs more than %u external data files", target->model_name, GX_PLAN_MAX_DATA_FILES);
+            return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s needs more than %u external data files", target->graphs[0].name, GX_PLAN_MAX_DATA_FILES);
         end = &target->data_nbytes[target->data_files++];
         offset = 0;
     }
@@ -42,33 +43,105 @@ static gx_status place_part(gx_target *target, gx_stored *stored, int part, gx_e
     return GX_OK;
 }
 
-static gx_status place_all(gx_target *target, gx_error *error)
+static gx_status place_all(gx_target *target, uint64_t limit, gx_error *error)
 {
     target->data_files = 1;
-    for (gx_stored *stored = target->graph->stored; stored; stored = stored->next)
+    for (gx_stored *stored = target->graphs[0].graph->stored; stored; stored = stored->next)
         for (int part = 0; part < GX_PART_COUNT; part++)
-            GX_TRY(place_part(target, stored, part, error));
+            GX_TRY(place_part(target, stored, part, limit, error));
     return GX_OK;
+}
+
+/* Graphs of one target store the same weights in the same order: the others read what the first one placed. */
+static void adopt_places(gx_target *target)
+{
+    for (unsigned i = 1; i < target->graph_count; i++) {
+        const gx_stored *placed = gx_target_stored(target);
+        gx_stored *stored = target->graphs[i].graph->stored;
+        for (; placed && stored; placed = placed->next, stored = stored->next) {
+            if (strcmp(placed->name, stored->name) != 0)
+                GX_BUG("two graphs of a precision store different weights");
+            memcpy(stored->parts, placed->parts, sizeof stored->parts);
+        }
+        if (placed || stored)
+            GX_BUG("two graphs of a precision store different weights");
+    }
+}
+
+/* ---- graphs ---- */
+
+static gx_decoder_options decoder_options(const gx_target *target, const gx_plan *plan, const gx_build_options *options)
+{
+    return (gx_decoder_options){.policy = target->policy,
+                                .profile = plan->request ? plan->request->profile : gx_profile_get(0),
+                                .all_logits = options->all_logits,
+                                .residual_scale = target->residual_scale,
+                                .accuracy_level = options->accuracy_level,
+                                .importance = gx_policy_has_blocks(target->policy) ? plan->importance : NULL};
+}
+
+static gx_status make_dynamic_graph(gx_target *target, gx_plan *plan, const gx_build_options *options, gx_error *error)
+{
+    const gx_decoder_options decoder = decoder_options(target, plan, options);
+    gx_target_graph *entry = &target->graphs[target->graph_count++];
+    entry->name = gx_arena_printf(plan->arena, "model%s.onnx", target->policy->suffix);
+    target->data_name = gx_arena_printf(plan->arena, "model%s.onnx_data", target->policy->suffix);
+    if (!entry->name || !target->data_name)
+        return gx_fail_memory(error);
+    return gx_decoder_build(&entry->graph, plan->arena, plan->model, &decoder, error);
+}
+
+/* `length` 0: the decode graph. The first prefill graph has the plain name. */
+static gx_status make_static_graph(gx_target *target, gx_plan *plan, unsigned length, const gx_static_form *form, const char *suffix,
+                                   const gx_build_options *options, gx_error *error)
+{
+    gx_decoder_options decoder = decoder_options(target, plan, options);
+    gx_static_form own = *form;
+    gx_target_graph *entry = &target->graphs[target->graph_count];
+    own.sequence_length = entry->sequence_length = length ? length : 1;
+    decoder.form = &own;
+    if (!length)
+        entry->name = gx_arena_printf(plan->arena, "gemma_decode%s.onnx", suffix);
+    else if (target->graph_count == 0)
+        entry->name = gx_arena_printf(plan->arena, "gemma_prefill%s.onnx", suffix);
+    else
+        entry->name = gx_arena_printf(plan->arena, "gemma_prefill_%u%s.onnx", length, suffix);
+    target->graph_count++;
+    if (!entry->name)
+        return gx_fail_memory(error);
+    return gx_decoder_build(&entry->graph, plan->arena, plan->model, &decoder, error);
+}
+
+static gx_status make_static_graphs(gx_target *target, gx_plan *plan, const gx_build_options *options, gx_error *error)
+{
+    const gx_static_request *request = plan->request;
+    const bool plain = gx_precision_from_name(target->policy->name) == request->plain_precision;
+    const char *suffix = plain ? "" : gx_arena_printf(plan->arena, "_%s", target->policy->name);
+    target->data_name = suffix ? gx_arena_printf(plan->arena, "gemma%s.onnx_data", suffix) : NULL;
+    if (!target->data_name)
+        return gx_fail_memory(error);
+    gx_static_form form = {.batch_size = request->batch_size, .max_length = request->max_length, .bounded = request->bounded};
+    for (unsigned i = 0; i < request->sequence_count; i++)
+        form.longest_call = request->sequence_lengths[i] > form.longest_call ? request->sequence_lengths[i] : form.longest_call;
+    for (unsigned i = 0; i < request->sequence_count; i++)
+        GX_TRY(make_static_graph(target, plan, request->sequence_lengths[i], &form, suffix, options, error));
+    return make_static_graph(target, plan, 0, &form, suffix, options, error);
 }
 
 static gx_status make_target(gx_target *target, gx_plan *plan, const gx_policy *policy, const gx_build_options *options, gx_error *error)
 {
     target->policy = policy;
-    target->model_name = gx_arena_printf(plan->arena, "model%s.onnx", policy->suffix);
-    target->data_name = gx_arena_printf(plan->arena, "model%s.onnx_data", policy->suffix);
-    if (!target->model_name || !target->data_name)
-        return gx_fail_memory(error);
     target->residual_scale = 1;
     if (policy->activation == GX_DTYPE_F16)
         GX_TRY(gx_residual_scale(&target->residual_scale, plan->model, error));
-    const gx_decoder_options decoder = {.policy = policy,
-                                        .profile = gx_profile_get(0),
-                                        .all_logits = options->all_logits,
-                                        .residual_scale = target->residual_scale,
-                                        .accuracy_level = options->accuracy_level,
-                                        .importance = gx_policy_has_blocks(policy) ? plan->importance : NULL};
-    GX_TRY(gx_decoder_build(&target->graph, plan->arena, plan->model, &decoder, error));
-    return place_all(target, error);
+    if (!plan->request) {
+        GX_TRY(make_dynamic_graph(target, plan, options, error));
+        return place_all(target, DATA_FILE_LIMIT, error);
+    }
+    GX_TRY(make_static_graphs(target, plan, options, error));
+    GX_TRY(place_all(target, UINT64_MAX, error));
+    adopt_places(target);
+    return GX_OK;
 }
 
 /* ---- reads ---- */
@@ -83,7 +156,7 @@ static gx_status collect_uses(use *uses, gx_plan *plan, gx_error *error)
 {
     const gx_tensor *first = gx_checkpoint_tensor(plan->model->checkpoint, 0);
     for (unsigned t = 0; t < plan->target_count; t++) {
-        for (const gx_stored *stored = plan->targets[t].graph->stored; stored; stored = stored->next) {
+        for (const gx_stored *stored = gx_target_stored(&plan->targets[t]); stored; stored = stored->next) {
             uint64_t row = 0;
             for (unsigned i = 0; i < stored->recipe.source_count; i++) {
                 const gx_weight *weight = stored->recipe.sources[i];
@@ -221,7 +294,7 @@ static gx_status make_targets(gx_plan *plan, const gx_build_options *options, gx
     return GX_OK;
 }
 
-gx_status gx_plan_new(gx_plan **out, const gx_model *model, const gx_build_options *options, gx_error *error)
+gx_status gx_plan_new(gx_plan **out, const gx_model *model, const gx_build_options *options, const gx_static_request *request, gx_error *error)
 {
     gx_arena *arena = gx_arena_new();
     gx_plan *plan = arena ? GX_NEW(arena, gx_plan) : NULL;
@@ -231,6 +304,7 @@ gx_status gx_plan_new(gx_plan **out, const gx_model *model, const gx_build_optio
     }
     plan->arena = arena;
     plan->model = model;
+    plan->request = request;
     gx_status status = make_targets(plan, options, error);
     if (status == GX_OK)
         status = make_tasks(plan, error);

@@ -10,17 +10,42 @@
 
 #define GX_PLAN_MAX_DATA_FILES 64u
 
-/* One precision: its graph and its files. */
+#define GX_STATIC_MAX_LENGTHS 8u
+#define GX_TARGET_MAX_GRAPHS (GX_STATIC_MAX_LENGTHS + 1)
+
+/* What gx_convert asks beyond gx_build: graphs of fixed shapes. */
+typedef struct gx_static_request {
+    const gx_profile *profile;
+    unsigned batch_size, max_length;
+    unsigned sequence_lengths[GX_STATIC_MAX_LENGTHS]; /* of the prefill graphs */
+    unsigned sequence_count;
+    bool bounded;
+    unsigned plain_precision; /* the bit whose files carry no suffix */
+} gx_static_request;
+
+typedef struct gx_target_graph {
+    gx_graph *graph;
+    const char *name;          /* "model_q4.onnx", "gemma_prefill.onnx" */
+    uint64_t sequence_length;  /* 0: dynamic */
+    uint64_t nbytes;           /* of the .onnx file; 0 until it is written */
+} gx_target_graph;
+
+/* One precision: its graphs, which read the same weights, and its files. */
 typedef struct gx_target {
     const gx_policy *policy;
-    gx_graph *graph;
-    const char *model_name; /* "model_q4.onnx" */
-    const char *data_name;  /* "model_q4.onnx_data"; further files get "_1", "_2", … */
+    gx_target_graph graphs[GX_TARGET_MAX_GRAPHS]; /* static: one prefill graph per sequence length, then decode */
+    unsigned graph_count;
+    const char *data_name; /* "model_q4.onnx_data"; further files get "_1", "_2", … */
     unsigned data_files;
     uint64_t data_nbytes[GX_PLAN_MAX_DATA_FILES];
     double residual_scale;
-    uint64_t model_nbytes; /* of the .onnx file; 0 until it is written */
 } gx_target;
+
+/* What is stored in a target's data files. */
+static inline const gx_stored *gx_target_stored(const gx_target *target)
+{
+    return target->graphs[0].graph->stored;
+}
 
 /* Where rows of a source tensor go. */
 typedef struct gx_destination {
@@ -42,6 +67,7 @@ typedef struct gx_task {
 typedef struct gx_plan {
     gx_arena *arena;
     const gx_model *model;
+    const gx_static_request *request; /* NULL: dynamic graphs, in the folder's "onnx" */
     const gx_decoder_importance *importance; /* NULL: all alike, or no precision has blocks */
     gx_target *targets;
     unsigned target_count;
@@ -51,9 +77,17 @@ typedef struct gx_plan {
     uint64_t largest_task_floats; /* rows * columns of the largest task */
 } gx_plan;
 
-/* `model` must outlive the plan. Targets stand in the order of the precisions' bits. */
-gx_status gx_plan_new(gx_plan **out, const gx_model *model, const gx_build_options *options, gx_error *error) GX_MUST_USE;
+/* `model` and `request` (NULL: a dynamic graph for each precision) must outlive the plan. Targets stand in the order of the
+ * precisions' bits. */
+gx_status gx_plan_new(gx_plan **out, const gx_model *model, const gx_build_options *options, const gx_static_request *request,
+                      gx_error *error) GX_MUST_USE;
 void gx_plan_free(gx_plan *plan); /* NULL allowed */
+
+/* Where the models lie below the output folder: "onnx/" or "". */
+static inline const char *gx_plan_folder(const gx_plan *plan)
+{
+    return plan->request ? "" : "onnx/";
+}
 
 /* Bytes of all data files. */
 uint64_t gx_plan_output_nbytes(const gx_plan *plan);

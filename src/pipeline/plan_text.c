@@ -18,12 +18,16 @@ static uint64_t stored_nbytes(const gx_stored *stored)
 static void describe_target(gx_buffer *out, const gx_plan *plan, const gx_target *target)
 {
     char scheme[96];
-    gx_buffer_printf(out, "\n%s: onnx/%s\n", target->policy->name, target->model_name);
+    const char *folder = gx_plan_folder(plan);
+    gx_buffer_printf(out, "\n%s:", target->policy->name);
+    for (unsigned i = 0; i < target->graph_count; i++)
+        gx_buffer_printf(out, " %s%s", folder, target->graphs[i].name);
+    gx_buffer_append_text(out, "\n");
     for (unsigned i = 0; i < target->data_files; i++)
-        gx_buffer_printf(out, "  onnx/%-40s %12.1f MB\n", gx_plan_data_name(plan, target, i), megabytes(target->data_nbytes[i]));
+        gx_buffer_printf(out, "  %s%-45s %12.1f MB\n", folder, gx_plan_data_name(plan, target, i), megabytes(target->data_nbytes[i]));
     if (target->residual_scale != 1)
         gx_buffer_printf(out, "  residual stream times %g\n", target->residual_scale);
-    for (const gx_stored *stored = target->graph->stored; stored; stored = stored->next) {
+    for (const gx_stored *stored = gx_target_stored(target); stored; stored = stored->next) {
         gx_scheme_name(&stored->scheme, scheme, sizeof scheme);
         gx_buffer_printf(out, "  %-62s %10.3f MB  %-34s %s\n", stored->name, megabytes(stored_nbytes(stored)), scheme, stored->rule);
     }
@@ -49,7 +53,7 @@ static void describe_target_json(yyjson_mut_doc *doc, yyjson_mut_val *targets, c
     char scheme[96];
     yyjson_mut_val *entry = yyjson_mut_arr_add_obj(doc, targets);
     yyjson_mut_obj_add_strcpy(doc, entry, "precision", target->policy->name);
-    yyjson_mut_obj_add_strcpy(doc, entry, "model", target->model_name);
+    yyjson_mut_obj_add_strcpy(doc, entry, "model", target->graphs[0].name);
     yyjson_mut_obj_add_real(doc, entry, "residual_scale", target->residual_scale);
     yyjson_mut_val *files = yyjson_mut_obj_add_arr(doc, entry, "data");
     for (unsigned i = 0; i < target->data_files; i++) {
@@ -59,7 +63,7 @@ static void describe_target_json(yyjson_mut_doc *doc, yyjson_mut_val *targets, c
         yyjson_mut_obj_add_uint(doc, file, "bytes", target->data_nbytes[i]);
     }
     yyjson_mut_val *tensors = yyjson_mut_obj_add_arr(doc, entry, "tensors");
-    for (const gx_stored *stored = target->graph->stored; stored; stored = stored->next) {
+    for (const gx_stored *stored = gx_target_stored(target); stored; stored = stored->next) {
         yyjson_mut_val *tensor = yyjson_mut_arr_add_obj(doc, tensors);
         gx_scheme_name(&stored->scheme, scheme, sizeof scheme);
         yyjson_mut_obj_add_strcpy(doc, tensor, "name", stored->name);

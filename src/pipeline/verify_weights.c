@@ -152,13 +152,13 @@ static gx_status weigh_one(gx_verify_weight *out, sums *all, const weighing *w, 
 static gx_status weigh_all(gx_verification *v, gx_verify_result *result, const weighing *w, gx_error *error)
 {
     size_t count = 0;
-    for (const gx_stored *stored = w->target->graph->stored; stored; stored = stored->next)
+    for (const gx_stored *stored = gx_target_stored(w->target); stored; stored = stored->next)
         count++;
     result->weights = GX_NEW_ARRAY(v->arena, gx_verify_weight, count);
     if (!result->weights)
         return gx_fail_memory(error);
     sums all = {0};
-    for (const gx_stored *stored = w->target->graph->stored; stored; stored = stored->next)
+    for (const gx_stored *stored = gx_target_stored(w->target); stored; stored = stored->next)
         GX_TRY(weigh_one(&result->weights[result->weight_count++], &all, w, stored, v->arena, error));
     result->weight_error = relative(all.error, all.square);
     return GX_OK;
@@ -189,7 +189,7 @@ gx_status gx_verify_weigh(gx_verification *v, gx_verify_result *result, const ch
     options.block_size = result->block_size;
     options.embedding_bits = result->embedding_bits;
     gx_plan *plan = NULL;
-    GX_TRY(gx_plan_new(&plan, v->source.model, &options, error));
+    GX_TRY(gx_plan_new(&plan, v->source.model, &options, NULL, error));
     weighing w = {.model = v->source.model, .target = &plan->targets[0]};
     gx_status status = open_files(&w, plan, folder, error);
     if (status == GX_OK)

@@ -1,4 +1,4 @@
-/* gx_build: the straight line from a checkpoint to files that run. */
+/* gx_build and gx_convert: the straight line from a checkpoint to files that run. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "pipeline/manifest.h"
 #include "pipeline/plan_text.h"
 #include "pipeline/source.h"
+#include "pipeline/static_document.h"
 #include "pipeline/writer.h"
 
 #define MANIFEST_LIMIT (UINT64_C(64) << 20)
@@ -45,11 +46,12 @@ static gx_status check_options(const gx_build_options *options, gx_error *error)
 
 typedef struct job {
     const gx_build_options *options;
+    const gx_static_request *request; /* NULL: gx_build */
     const char *path;
     gx_source source;
     gx_plan *plan;
     gx_staging *staging;
-    const char *onnx_dir;
+    const char *models_dir;
     gx_sha256_hex *hashes;
     yyjson_doc *old_manifest; /* NULL: none */
     double begun;
@@ -59,7 +61,7 @@ typedef struct job {
 /* Existing models and data files are kept unless --force; config, tokenizer and manifest are merged or made again. */
 static gx_status check_not_there(const job *j, const char *name, gx_error *error)
 {
-    char *path = name ? gx_path_join(j->plan->arena, j->onnx_dir, name) : NULL;
+    char *path = name ? gx_path_join(j->plan->arena, j->models_dir, name) : NULL;
     if (!path)
         return gx_fail_memory(error);
     if (gx_path_exists(path) && !j->options->force)
@@ -71,7 +73,8 @@ static gx_status check_output(const job *j, gx_error *error)
 {
     for (unsigned t = 0; t < j->plan->target_count; t++) {
         const gx_target *target = &j->plan->targets[t];
-        GX_TRY(check_not_there(j, target->model_name, error));
+        for (unsigned i = 0; i < target->graph_count; i++)
+            GX_TRY(check_not_there(j, target->graphs[i].name, error));
         for (unsigned i = 0; i < target->data_files; i++)
             GX_TRY(check_not_there(j, gx_plan_data_name(j->plan, target, i), error));
     }
@@ -92,7 +95,7 @@ static gx_status check_disk(const job *j, gx_error *error)
 static gx_status prepare(job *j, gx_error *error)
 {
     GX_TRY(gx_source_open(&j->source, j->path, error));
-    return gx_plan_new(&j->plan, j->source.model, j->options, error);
+    return gx_plan_new(&j->plan, j->source.model, j->options, j->request, error);
 }
 
 static gx_status read_old_manifest(job *j, gx_error *error)
@@ -117,13 +120,13 @@ static gx_status prepare_output(job *j, gx_error *error)
 {
     j->staging = gx_staging_new();
     j->hashes = GX_NEW_ARRAY(j->plan->arena, gx_sha256_hex, gx_checkpoint_file_count(j->source.checkpoint));
-    j->onnx_dir = gx_path_join(j->plan->arena, j->options->output_dir, "onnx");
-    if (!j->staging || !j->hashes || !j->onnx_dir)
+    j->models_dir = j->request ? j->options->output_dir : gx_path_join(j->plan->arena, j->options->output_dir, "onnx");
+    if (!j->staging || !j->hashes || !j->models_dir)
         return gx_fail_memory(error);
     GX_TRY(check_output(j, error));
     GX_TRY(read_old_manifest(j, error));
     GX_TRY(check_origin(j, NULL, error));
-    GX_TRY(gx_folder_create(j->onnx_dir, error));
+    GX_TRY(gx_folder_create(j->models_dir, error));
     return check_disk(j, error);
 }
 
@@ -140,27 +143,33 @@ static gx_status stage_manifest(job *j, gx_error *error)
     return status;
 }
 
+static gx_status stage_model(job *j, const gx_target *target, gx_target_graph *entry, gx_error *error)
+{
+    gx_buffer bytes = {0};
+    gx_status status = gx_model_write(&bytes, entry->graph, target->data_name, error);
+    char *path = gx_path_join(j->plan->arena, j->models_dir, entry->name);
+    if (status == GX_OK && !path)
+        status = gx_fail_memory(error);
+    if (status == GX_OK)
+        status = gx_staging_write(j->staging, path, bytes.data, bytes.nbytes, error);
+    entry->nbytes = bytes.nbytes;
+    gx_buffer_deinit(&bytes);
+    return status;
+}
+
 static gx_status stage_models(job *j, gx_error *error)
 {
-    for (unsigned t = 0; t < j->plan->target_count; t++) {
-        gx_target *target = &j->plan->targets[t];
-        gx_buffer bytes = {0};
-        gx_status status = gx_model_write(&bytes, target->graph, target->data_name, error);
-        char *path = gx_path_join(j->plan->arena, j->onnx_dir, target->model_name);
-        if (status == GX_OK && !path)
-            status = gx_fail_memory(error);
-        if (status == GX_OK)
-            status = gx_staging_write(j->staging, path, bytes.data, bytes.nbytes, error);
-        target->model_nbytes = bytes.nbytes;
-        gx_buffer_deinit(&bytes);
-        GX_TRY(status);
-    }
+    for (unsigned t = 0; t < j->plan->target_count; t++)
+        for (unsigned i = 0; i < j->plan->targets[t].graph_count; i++)
+            GX_TRY(stage_model(j, &j->plan->targets[t], &j->plan->targets[t].graphs[i], error));
     return GX_OK;
 }
 
 static uint64_t target_nbytes(const gx_target *target)
 {
-    uint64_t nbytes = target->model_nbytes;
+    uint64_t nbytes = 0;
+    for (unsigned i = 0; i < target->graph_count; i++)
+        nbytes += target->graphs[i].nbytes;
     for (unsigned i = 0; i < target->data_files; i++)
         nbytes += target->data_nbytes[i];
     return nbytes;
@@ -169,8 +178,9 @@ static uint64_t target_nbytes(const gx_target *target)
 static void summarise_text(gx_buffer *out, const job *j, double seconds)
 {
     for (unsigned t = 0; t < j->plan->target_count; t++)
-        gx_buffer_printf(out, "%-8s %s/%-24s %10.1f MB\n", j->plan->targets[t].policy->name, j->onnx_dir, j->plan->targets[t].model_name,
-                         (double)target_nbytes(&j->plan->targets[t]) / 1e6);
+        for (unsigned i = 0; i < j->plan->targets[t].graph_count; i++)
+            gx_buffer_printf(out, "%-8s %s/%-24s %10.1f MB\n", j->plan->targets[t].policy->name, j->models_dir, j->plan->targets[t].graphs[i].name,
+                             (double)target_nbytes(&j->plan->targets[t]) / 1e6);
     gx_buffer_printf(out, "read %.1f MB of source in %.2f s; peak memory %.0f MB\n", (double)j->plan->source_nbytes / 1e6, seconds,
                      (double)gx_peak_memory_nbytes() / 1e6);
 }
@@ -186,7 +196,7 @@ static gx_status summarise_json(const job *j, double seconds, gx_error *error)
         const gx_target *target = &j->plan->targets[t];
         yyjson_mut_val *entry = yyjson_mut_arr_add_obj(doc, files);
         yyjson_mut_obj_add_str(doc, entry, "precision", target->policy->name);
-        yyjson_mut_obj_add_str(doc, entry, "model", target->model_name);
+        yyjson_mut_obj_add_str(doc, entry, "model", target->graphs[0].name);
         yyjson_mut_obj_add_uint(doc, entry, "bytes", target_nbytes(target));
     }
     yyjson_mut_obj_add_uint(doc, root, "source_bytes", j->plan->source_nbytes);
@@ -211,10 +221,12 @@ static gx_status summarise(const job *j, gx_error *error)
 /* Data first, the .onnx files last: their presence means success. */
 static gx_status write_output(job *j, gx_error *error)
 {
-    GX_TRY(gx_write_data(j->staging, j->hashes, j->plan, j->onnx_dir, j->options, error));
+    GX_TRY(gx_write_data(j->staging, j->hashes, j->plan, j->models_dir, j->options, error));
     GX_TRY(check_origin(j, j->hashes, error));
     GX_TRY(gx_companions_stage(j->staging, j->plan, j->options->output_dir, error));
     GX_TRY(stage_manifest(j, error));
+    if (j->request)
+        GX_TRY(gx_static_document_stage(j->staging, j->plan, j->options->output_dir, error));
     GX_TRY(gx_local_source_stage(j->staging, j->plan->arena, j->options->output_dir, j->path, error));
     GX_TRY(stage_models(j, error));
     return gx_staging_commit(j->staging, error);
@@ -230,15 +242,70 @@ static gx_status run(job *j, gx_error *error)
     return summarise(j, error);
 }
 
-gx_status gx_build(const gx_build_options *options, gx_error *error)
+static gx_status export(const gx_build_options *options, const gx_static_request *request, gx_error *error)
 {
-    gx_error_clear(error);
     GX_TRY(check_options(options, error));
-    job j = {.options = options, .path = options->model, .begun = gx_clock_seconds(), .read_before = gx_file_nbytes_read_total()};
+    job j = {.options = options, .request = request, .path = options->model, .begun = gx_clock_seconds(), .read_before = gx_file_nbytes_read_total()};
     const gx_status status = run(&j, error);
     gx_staging_free(j.staging);
     yyjson_doc_free(j.old_manifest);
     gx_plan_free(j.plan);
     gx_source_close(&j.source);
     return status;
+}
+
+gx_status gx_build(const gx_build_options *options, gx_error *error)
+{
+    gx_error_clear(error);
+    return export(options, NULL, error);
+}
+
+/* ---- static ---- */
+
+void gx_convert_options_default(gx_convert_options *options)
+{
+    *options = (gx_convert_options){
+        .size = sizeof *options, .batch_size = 1, .sequence_lengths = {128}, .max_length = 512, .profile = GX_PROFILE_ORT};
+    gx_build_options_default(&options->build);
+}
+
+static gx_status check_lengths(gx_static_request *request, const gx_convert_options *options, gx_error *error)
+{
+    for (unsigned i = 0; i < GX_CONVERT_MAX_LENGTHS && options->sequence_lengths[i]; i++) {
+        const unsigned length = options->sequence_lengths[i];
+        if (length > options->max_length)
+            return gx_fail(error, GX_ERROR_ARGUMENT, "sequence length %u is above the maximum length, %u", length, options->max_length);
+        for (unsigned k = 0; k < i; k++)
+            if (options->sequence_lengths[k] == length)
+                return gx_fail(error, GX_ERROR_ARGUMENT, "sequence length %u is asked for twice", length);
+        request->sequence_lengths[request->sequence_count++] = length;
+    }
+    return request->sequence_count ? GX_OK : gx_fail(error, GX_ERROR_ARGUMENT, "no sequence length given");
+}
+
+static gx_status make_request(gx_static_request *request, const gx_convert_options *options, gx_error *error)
+{
+    if (options->size != sizeof *options)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "gx_convert_options: use gx_convert_options_default first");
+    if (options->batch_size < 1 || options->batch_size > 8)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "batch size %u: expected 1 to 8", options->batch_size);
+    if (options->max_length < 1)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "maximum length 0");
+    if ((unsigned)options->profile >= GX_PROFILE_COUNT)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "no such profile");
+    const unsigned precisions = options->build.precisions;
+    *request = (gx_static_request){.profile = gx_profile_get((unsigned)options->profile),
+                                   .batch_size = options->batch_size,
+                                   .max_length = options->max_length,
+                                   .bounded = options->bounded_cache,
+                                   .plain_precision = options->first_precision ? options->first_precision : precisions & -precisions};
+    return check_lengths(request, options, error);
+}
+
+gx_status gx_convert(const gx_convert_options *options, gx_error *error)
+{
+    gx_error_clear(error);
+    gx_static_request request;
+    GX_TRY(make_request(&request, options, error));
+    return export(&options->build, &request, error);
 }
