@@ -23,17 +23,30 @@ class Exported:
         entries = {e.key: e.value for e in tensor.external_data}
         return entries["location"], int(entries.get("offset", 0)), int(entries["length"])
 
-    def array(self, name):
-        tensor, place = self.initializers[name], self.place(name)
+    def raw(self, name):
+        place = self.place(name)
         if place is None:
-            return numpy_helper.to_array(tensor)
+            return self.initializers[name].raw_data
         file, offset, length = place
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
         with open(self.path.parent / file, "rb") as f:
             f.seek(offset)
             data = f.read(length)
         assert len(data) == length, f"{name} lies outside {file}"
-        return np.frombuffer(data, dtype).reshape(tuple(tensor.dims))
+        return data
+
+    def array(self, name):
+        tensor = self.initializers[name]
+        if self.place(name) is None:
+            return numpy_helper.to_array(tensor)
+        return np.frombuffer(self.raw(name), onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)).reshape(tuple(tensor.dims))
+
+    def codes(self, name):
+        """Of a uint4 or 8-bit initializer, as whole numbers."""
+        tensor = self.initializers[name]
+        if tensor.data_type != onnx.TensorProto.UINT4:
+            return self.array(name).astype(np.float32)
+        packed = np.frombuffer(self.raw(name), np.uint8)
+        return np.stack([packed & 15, packed >> 4], axis=-1).reshape(-1)[:np.prod(tensor.dims)].reshape(tuple(tensor.dims)).astype(np.float32)
 
     def constant(self, name):
         """An initializer, or what casts and products make of initializers."""
@@ -53,10 +66,23 @@ class Exported:
         inputs = [self.constant(i) if i else None for i in node.input[1:4]] + [None] * (4 - len(node.input))
         return dequantise(inputs[0].reshape(n, -1), inputs[1].reshape(n, -1), inputs[2], bits, size, k)
 
+    def linear_matrix(self, node):
+        """A DequantizeLinear weight: blocks along the row, or one scale a row."""
+        codes, scales = self.codes(node.input[0]), self.array(node.input[1]).astype(np.float32)
+        if attribute(node, "axis") == 0:
+            return codes * scales[:, None]
+        size = attribute(node, "block_size")
+        return (codes - np.repeat(self.codes(node.input[2]), size, axis=1)) * np.repeat(scales, size, axis=1)
+
     def matrix(self, node):
         if node.op_type == "MatMulNBits":
             return self.block_matrix(node)
         assert node.op_type == "Gemm" and attribute(node, "transB") == 1
+        maker = self.makers.get(node.input[1])
+        if maker is not None and maker.op_type == "Split":  # what fills the last block is cut off
+            return self.linear_matrix(self.makers[maker.input[0]])[:, :self.array(maker.input[1])[0]]
+        if maker is not None and maker.op_type == "DequantizeLinear":
+            return self.linear_matrix(maker)
         return self.constant(node.input[1]).astype(np.float32)
 
     def product(self, name):
@@ -82,6 +108,8 @@ class Exported:
         if "scales_table" not in part:
             return rows.astype(np.float32)
         scales = self.array(part["scales_table"])
+        if rows.dtype == np.int8:  # one scale a row
+            return rows.astype(np.float32) * scales.astype(np.float32)
         if scales.shape[1] == 1 and rows.shape[1] == len(scales) and "blocks_shape" not in part:  # stored as the integer product wants it
             return (rows.T.astype(np.float32) - 128 * (rows.dtype == np.uint8)) * scales.astype(np.float32)
         zero_points = self.array(part["zero_points_table"]) if "zero_points_table" in part else None
@@ -90,8 +118,7 @@ class Exported:
         return dequantise(rows, scales, zero_points, bits, size, self.hidden())
 
     def hidden(self):
-        node = next(n for n in self.model.graph.node if n.op_type == "RMSNormalization" and n.name == "/lm_head/norm")
-        return self.initializers[node.input[1]].dims[0]
+        return self.initializers["/lm_head/norm/weight"].dims[0]
 
     def weights(self):
         """The matrices, and the norms in front of those that the file may have balanced against them."""
@@ -100,10 +127,11 @@ class Exported:
             layer = re.fullmatch(r"/model/layers\.(\d+)/((?:self_attn|mlp)/\w+_proj)", node.name)
             if layer and node.op_type in ("Gemm", "MatMulNBits"):
                 out[int(layer[1]), layer[2].replace("/", ".")] = self.matrix(node)
-            elif layer := re.fullmatch(r"/model/layers\.(\d+)/((?:input|pre_feedforward)_layernorm)", node.name):
-                out[int(layer[1]), layer[2]] = self.constant(node.input[1]).astype(np.float32)
             elif node.name == "/lm_head/lm_head" and node.op_type in ("Gemm", "MatMulNBits"):
                 out["head"] = self.matrix(node)
+        for name in self.initializers:
+            if layer := re.fullmatch(r"/model/layers\.(\d+)/((?:input|pre_feedforward)_layernorm)/weight", name):
+                out[int(layer[1]), layer[2]] = self.array(name).astype(np.float32)
         integer = self.integer_head()
         if integer:
             out["head"] = integer[0].T.astype(np.float32) * integer[1][:, None]

@@ -2,9 +2,12 @@
 from functools import cache
 
 import numpy as np
+import onnxruntime as ort
 
-from golden import distance, golden, judge, std
-from harness import TINY, Problems, check, checkpoint_names
+from exported import Exported
+from golden import distance, golden, judge, put_weights, std
+from harness import PRECISIONS, TINY, Problems, check, checkpoint_names
+from sessions import Decoder
 from static_pair import StaticPair
 
 FP32_BOUND = 2e-4  # of the standard deviation of the logits
@@ -15,12 +18,16 @@ ROOM, LENGTHS = 45, (8, 3)
 @cache
 def expected(name):
     """Three sequences that fill the caches, and their logits in Transformers."""
-    import torch
     vocabulary = golden(name)["prompt.logits"].shape[-1]
     ids = np.random.default_rng(5).integers(3, vocabulary, (3, ROOM))
     ids[:, 0] = golden(name)["prompt.input_ids"][0, 0]
+    return ids, logits_of(judge(name), ids)
+
+
+def logits_of(model, ids):
+    import torch
     with torch.no_grad():
-        return ids, judge(name)(torch.from_numpy(ids), use_cache=False).logits.float().numpy()
+        return model(torch.from_numpy(ids), use_cache=False).logits.float().numpy()
 
 
 def convert(environment, name, *arguments, precisions=("fp32",)):
@@ -66,7 +73,101 @@ def check_numbers(environment, name, profile):
     problems.report()
 
 
+def check_precisions(environment, name, profile):
+    """Each file against Transformers with the weights that the file holds; fp16 may err as Transformers does."""
+    import copy
+    problems = Problems()
+    ids, _ = expected(name)
+    precisions = ("fp16", "q4", "q4f16", "q8")
+    out = convert(environment, name, "--batch_size", 1, "--seq_length", *LENGTHS, "--max_length", ROOM, "--profile", profile, "--cache", "bounded", precisions=precisions)
+    for precision in precisions:
+        pair = StaticPair(out, precision)
+        model = put_weights(judge(name), Exported(out / pair.decode[0]["model"]).weights())
+        logits = logits_of(model, ids)
+        deviation = float(logits.std(-1).mean())
+        bound = FP32_BOUND
+        if precision.endswith("16"):
+            bound = max(2e-2, 2 * distance(logits_of(copy.deepcopy(model).half(), ids), logits) / deviation)
+        difference = max(worst_difference(pair, ids, logits, (n,), 8) for n in (5, 20)) / deviation
+        problems.check(difference <= bound, f"{precision}: {difference:.2e} std, bound {bound:.1e}")
+        problems.check(pair.warnings == "", f"{precision}: ONNX Runtime warns: {pair.warnings[:300]}")
+    problems.report()
+
+
+def check_same_weights(environment, name):
+    """In the profile ort, data files are those of build, byte for byte, and the numbers are those of its graphs."""
+    problems = Problems()
+    ids, _ = expected(name)
+    precisions = tuple(PRECISIONS)
+    built = environment.program.build(TINY / name, environment.scratch / "built", precisions=precisions)
+    out = convert(environment, name, "--seq_length", *LENGTHS, "--max_length", ROOM, precisions=precisions)
+    for precision, file in PRECISIONS.items():
+        suffix = "" if precision == "fp32" else f"_{precision}"
+        same = (out / f"gemma{suffix}.onnx_data").read_bytes() == (built / "onnx" / f"{file}.onnx_data").read_bytes()
+        problems.check(same, f"{precision}: the data file is not that of build")
+        pair, decoder = StaticPair(out, precision), Decoder(built / "onnx" / f"{file}.onnx")
+        logits = np.concatenate([p[:, -1:] for p in decoder.pieces(ids[:1], [1] * ROOM)], axis=1)
+        difference = worst_difference(pair, ids[:1], logits, (1,), ROOM) / logits.std()
+        bound = 2e-2 if precision.endswith("16") else FP32_BOUND  # kernels of another shape round otherwise
+        problems.check(difference <= bound, f"{precision}: {difference:.2e} std from the dynamic graph")
+    problems.report()
+
+
+def shape_of(value):
+    return [d.dim_value if d.HasField("dim_value") else d.dim_param for d in value.type.tensor_type.shape.dim]
+
+
+def run_time_shapes(path, model):
+    """Every value as an output, nothing optimised away."""
+    import onnx
+    made = {o for n in model.graph.node for o in n.output if o}
+    known = {o.name for o in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=o) for o in sorted(made - known))
+    tapped = path.with_name("tapped.onnx")
+    onnx.save(model, tapped)
+    options = ort.SessionOptions()
+    options.graph_optimization_level, options.log_severity_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL, 3
+    session = ort.InferenceSession(str(tapped), options, providers=["CPUExecutionProvider"])
+    kinds = {"tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float)": np.float32, "tensor(float16)": np.float16}
+    feeds = {i.name: np.zeros(i.shape, kinds[i.type]) for i in session.get_inputs()}
+    if "total_sequence_length" in feeds:
+        feeds["total_sequence_length"][:] = feeds["input_ids"].shape[1]
+        feeds["seqlens_k"][:] = feeds["input_ids"].shape[1] - 1
+    return {o.name: list(v.shape) for o, v in zip(session.get_outputs(), session.run(None, feeds), strict=True)}
+
+
+def check_shapes(environment, name, profile):
+    """Numbers only, for every value; ONNX infers no others, and ONNX Runtime sees them."""
+    import onnx
+    problems = Problems()
+    precisions = tuple(PRECISIONS)
+    for cache_kind in CACHES:
+        out = convert(environment, name, "--batch_size", 3, "--seq_length", 8, "--max_length", ROOM, "--profile", profile, "--cache", cache_kind, precisions=precisions)
+        for path in sorted(out.glob("gemma_*.onnx")):
+            onnx.checker.check_model(str(path), full_check=True)
+            model = onnx.load(path, load_external_data=False)
+            told = {v.name: shape_of(v) for v in [*model.graph.value_info, *model.graph.input, *model.graph.output]}
+            made = {o for n in model.graph.node for o in n.output if o}
+            problems.check(made <= told.keys(), f"{path.name}: no shape for {sorted(made - told.keys())[:3]}")
+            problems.check(all(isinstance(d, int) for shape in told.values() for d in shape), f"{path.name}: a dimension is no number")
+            inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+            for value in inferred.graph.value_info:
+                problems.check(shape_of(value) == told[value.name], f"{path.name}: {value.name} is {told[value.name]}, inferred {shape_of(value)}")
+            for value, shape in run_time_shapes(path, model).items():
+                problems.check(told[value] == shape, f"{path.name}: {value} is {told[value]}, at run time {shape}")
+    problems.report()
+
+
 def tests(environment):
+    names = checkpoint_names()
+    quick = ("gemma-untied-f16", "gemma3-types-bf16", "gemma3-other-head")
+    for name in names if environment.full else ("gemma3-pattern",):
+        for profile in PROFILES:
+            yield f"shapes[{name}, {profile}]", lambda e, n=name, p=profile: check_shapes(e, n, p)
+    for name in names if environment.full else quick:
+        yield f"same_weights[{name}]", lambda e, n=name: check_same_weights(e, n)
+        for profile in PROFILES[1:]:
+            yield f"precisions[{name}, {profile}]", lambda e, n=name, p=profile: check_precisions(e, n, p)
     for name in checkpoint_names():
         for profile in PROFILES:
             yield f"numbers[{name}, {profile}]", lambda e, n=name, p=profile: check_numbers(e, n, p)
