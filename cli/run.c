@@ -67,6 +67,9 @@ int command_run(int argc, char **argv)
     if (gx_run(&run, &result, &error) != GX_OK)
         return report_error("run", &error);
     putchar('\n');
+    if (result.cache_limit)
+        fprintf(stderr, "gemma-onnx run: the text ends here: the caches hold %zu positions and are full (convert with a larger --max_length)\n",
+                result.cache_limit);
     if (!common.quiet)
         print_rates(&result);
     return finish_output("run", GX_OK);

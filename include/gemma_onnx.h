@@ -164,7 +164,7 @@ GX_API gx_status gx_verify(const gx_verify_options *options, gx_error *error);
 
 typedef struct gx_run_options {
     size_t size;             /* sizeof(gx_run_options), set by the default function */
-    const char *output_dir;  /* a folder with onnx/model….onnx and tokenizer.json; required */
+    const char *output_dir;  /* a folder with onnx/model….onnx or a static pair, and tokenizer.json; required */
     const char *prompt;      /* UTF-8; required */
     const char *system;      /* with chat: what comes first; NULL: nothing */
     bool chat;               /* wrap the prompt in the model's turn format; for instruction-tuned models */
@@ -183,6 +183,7 @@ typedef struct gx_run_options {
 typedef struct gx_run_result {
     size_t prompt_tokens, new_tokens;
     double load_seconds, prompt_seconds, decode_seconds; /* prompt: until the first new token */
+    size_t cache_limit; /* the positions of a static pair's caches, when the text ended because they were full; else 0 */
 } gx_run_result;
 
 GX_API void gx_run_options_default(gx_run_options *options);
@@ -194,7 +195,7 @@ GX_API gx_status gx_run(const gx_run_options *options, gx_run_result *result, gx
 
 typedef struct gx_bench_options {
     size_t size;             /* sizeof(gx_bench_options), set by the default function */
-    const char *output_dir;  /* a folder with onnx/model….onnx; required */
+    const char *output_dir;  /* a folder with onnx/model….onnx, a static pair, or both; required */
     unsigned precisions;     /* 0, the default: all that are there */
     unsigned prompt_tokens;  /* of the prefill measurement; default 512 */
     unsigned contexts[4];    /* decoding is measured after so many tokens; default 32, 1024; 0: unused */

@@ -9,7 +9,7 @@
 
 #include "base/checked.h"
 #include "base/file.h"
-#include "base/file_fault.h"
+#include "base/file_internal.h"
 
 struct gx_file {
     int descriptor;
@@ -79,6 +79,11 @@ void gx_file_close(gx_file *file)
     close(file->descriptor);
     gx_free(file->path);
     gx_free(file);
+}
+
+int gx_file_descriptor(const gx_file *file)
+{
+    return file->descriptor;
 }
 
 uint64_t gx_file_nbytes(const gx_file *file)

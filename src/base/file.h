@@ -23,6 +23,13 @@ const char *gx_file_path(const gx_file *file); /* as opened */
 /* Exactly nbytes from offset; a short file is GX_ERROR_FORMAT. */
 gx_status gx_file_read(gx_file *file, uint64_t offset, void *buffer, size_t nbytes, gx_error *error) GX_MUST_USE;
 
+/* A file's bytes in memory, read only, brought in as they are touched. They must not change meanwhile. */
+typedef struct gx_mapping gx_mapping;
+gx_status gx_mapping_open(gx_mapping **out, const char *path, gx_error *error) GX_MUST_USE;
+void gx_mapping_close(gx_mapping *mapping); /* NULL allowed */
+const void *gx_mapping_bytes(const gx_mapping *mapping);
+uint64_t gx_mapping_nbytes(const gx_mapping *mapping);
+
 /* All bytes read through gx_file_read on any file since the program began (for the "one read of the source" bar). */
 uint64_t gx_file_nbytes_read_total(void);
 

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/file_fault.h"
+#include "base/file_internal.h"
 
 struct gx_output {
     int descriptor;

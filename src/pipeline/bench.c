@@ -6,8 +6,7 @@
 #include "pipeline/clock.h"
 #include "pipeline/document.h"
 #include "pipeline/evaluation.h"
-#include "pipeline/output_folder.h"
-#include "runtime/decoder.h"
+#include "pipeline/opened_model.h"
 
 #define MAX_CONTEXTS (sizeof((gx_bench_options){0}.contexts) / sizeof(unsigned))
 #define MAX_REPEATS 1000u
@@ -22,9 +21,9 @@ typedef struct spread {
 } spread;
 
 typedef struct result {
-    const char *precision, *path;
+    const gx_model_file *file;
     double load_seconds;
-    spread prefill;               /* tokens per second */
+    spread prefill;              /* tokens per second; all 0: not measured, the caches are too short */
     spread decode[MAX_CONTEXTS];
     uint64_t peak_nbytes;
 } result;
@@ -76,13 +75,21 @@ static gx_status measure_prefill(job *j, result *r, gx_decoder_state *state, dou
     return GX_OK;
 }
 
-static gx_status measure_decode(job *j, spread *out, gx_decoder_state *state, size_t context, double *rates, gx_error *error)
+/* So many ids in the caches: read anew, or what is there cut back to. */
+static gx_status fill_context(const job *j, gx_decoder_state *state, size_t context, bool anew, gx_error *error)
 {
     gx_decoder_logits logits;
+    if (!anew)
+        return gx_decoder_state_rewind(state, context, error);
     GX_TRY(gx_decoder_state_reset(state, NULL, error));
-    GX_TRY(gx_decoder_step(state, j->ids, context, &logits, error));
+    return gx_decoder_step(state, j->ids, context, &logits, error);
+}
+
+static gx_status measure_decode(job *j, spread *out, gx_decoder_state *state, size_t context, bool rewinds, double *rates, gx_error *error)
+{
+    gx_decoder_logits logits;
     for (unsigned k = 0; k <= j->options->repeats; k++) {
-        GX_TRY(gx_decoder_state_rewind(state, context, error));
+        GX_TRY(fill_context(j, state, context, k == 0 || !rewinds, error));
         const double begun = gx_clock_seconds();
         for (unsigned i = 0; i < j->options->decode_tokens; i++)
             GX_TRY(gx_decoder_step(state, j->ids + i, 1, &logits, error));
@@ -94,14 +101,17 @@ static gx_status measure_decode(job *j, spread *out, gx_decoder_state *state, si
     return GX_OK;
 }
 
+/* Static caches may be too short for some of it, which is then left out. */
 static gx_status measure_state(job *j, result *r, const gx_decoder *decoder, double *rates, gx_error *error)
 {
+    const gx_bench_options *o = j->options;
+    const size_t limit = gx_decoder_max_length(decoder), room = limit && limit < j->longest ? limit : j->longest;
     gx_decoder_state *state = NULL;
-    GX_TRY(gx_decoder_state_new(&state, decoder, 1, j->longest, error));
-    gx_status status = measure_prefill(j, r, state, rates, error);
+    GX_TRY(gx_decoder_state_new(&state, decoder, 1, room, error));
+    gx_status status = o->prompt_tokens <= room ? measure_prefill(j, r, state, rates, error) : GX_OK;
     for (size_t c = 0; status == GX_OK && c < MAX_CONTEXTS; c++)
-        if (j->options->contexts[c])
-            status = measure_decode(j, &r->decode[c], state, j->options->contexts[c], rates, error);
+        if (o->contexts[c] && o->contexts[c] + o->decode_tokens <= room)
+            status = measure_decode(j, &r->decode[c], state, o->contexts[c], gx_decoder_rewinds(decoder), rates, error);
     gx_decoder_state_free(state);
     return status;
 }
@@ -120,20 +130,16 @@ static gx_status measure_file(job *j, result *r, double *rates, gx_error *error)
     if (j->options->threads)
         options.threads = j->options->threads;
     gx_peak_memory_reset();
-    gx_session *session = NULL;
-    gx_decoder *decoder = NULL;
+    gx_opened_model model;
     const double begun = gx_clock_seconds();
-    gx_status status = gx_session_open(&session, j->runtime, r->path, &options, error);
+    gx_status status = gx_opened_model_open(&model, j->runtime, r->file, &options, error);
     r->load_seconds = gx_clock_seconds() - begun;
     if (status == GX_OK)
-        status = gx_decoder_open(&decoder, session, GX_DECODER_CACHE_DECLARED, error);
+        status = make_ids(j, gx_decoder_vocabulary(model.decoder), error);
     if (status == GX_OK)
-        status = make_ids(j, gx_decoder_vocabulary(decoder), error);
-    if (status == GX_OK)
-        status = measure_state(j, r, decoder, rates, error);
+        status = measure_state(j, r, model.decoder, rates, error);
     r->peak_nbytes = gx_peak_memory_nbytes();
-    gx_decoder_close(decoder);
-    gx_session_close(session);
+    gx_opened_model_close(&model);
     return status;
 }
 
@@ -146,6 +152,22 @@ static void add_spread(yyjson_mut_doc *doc, yyjson_mut_val *object, const spread
     yyjson_mut_obj_add_real(doc, object, "most", s->most);
 }
 
+static void add_rates(yyjson_mut_doc *doc, yyjson_mut_val *entry, const job *j, const result *r)
+{
+    if (r->prefill.median > 0) {
+        add_spread(doc, yyjson_mut_obj_add_obj(doc, entry, "prefill_tokens_per_second"), &r->prefill);
+        yyjson_mut_obj_add_real(doc, entry, "time_to_first_token_seconds", j->options->prompt_tokens / r->prefill.median);
+    }
+    yyjson_mut_val *decode = yyjson_mut_obj_add_arr(doc, entry, "decode_tokens_per_second");
+    for (size_t c = 0; c < MAX_CONTEXTS; c++) {
+        if (!j->options->contexts[c] || r->decode[c].median == 0)
+            continue;
+        yyjson_mut_val *at = yyjson_mut_arr_add_obj(doc, decode);
+        yyjson_mut_obj_add_uint(doc, at, "context", j->options->contexts[c]);
+        add_spread(doc, at, &r->decode[c]);
+    }
+}
+
 static void fill_document(yyjson_mut_doc *doc, const job *j)
 {
     yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
@@ -154,40 +176,45 @@ static void fill_document(yyjson_mut_doc *doc, const job *j)
     yyjson_mut_obj_add_uint(doc, root, "prompt_tokens", j->options->prompt_tokens);
     yyjson_mut_obj_add_uint(doc, root, "decode_tokens", j->options->decode_tokens);
     yyjson_mut_obj_add_uint(doc, root, "repeats", j->options->repeats);
-    yyjson_mut_val *list = yyjson_mut_obj_add_obj(doc, root, "precisions");
-    for (size_t i = 0; i < j->result_count; i++) {
-        const result *r = &j->results[i];
-        yyjson_mut_val *entry = yyjson_mut_obj_add_obj(doc, list, r->precision);
-        yyjson_mut_obj_add_real(doc, entry, "load_seconds", r->load_seconds);
-        yyjson_mut_obj_add_uint(doc, entry, "peak_memory_bytes", r->peak_nbytes);
-        add_spread(doc, yyjson_mut_obj_add_obj(doc, entry, "prefill_tokens_per_second"), &r->prefill);
-        yyjson_mut_val *decode = yyjson_mut_obj_add_arr(doc, entry, "decode_tokens_per_second");
-        for (size_t c = 0; c < MAX_CONTEXTS; c++) {
-            if (!j->options->contexts[c])
+    static const char *const forms[2] = {"precisions", "static_precisions"};
+    for (int form = 0; form < 2; form++) {
+        yyjson_mut_val *list = yyjson_mut_obj_add_obj(doc, root, forms[form]);
+        for (size_t i = 0; i < j->result_count; i++) {
+            const result *r = &j->results[i];
+            if (r->file->is_static != form)
                 continue;
-            yyjson_mut_val *at = yyjson_mut_arr_add_obj(doc, decode);
-            yyjson_mut_obj_add_uint(doc, at, "context", j->options->contexts[c]);
-            add_spread(doc, at, &r->decode[c]);
+            yyjson_mut_val *entry = yyjson_mut_obj_add_obj(doc, list, r->file->precision);
+            yyjson_mut_obj_add_real(doc, entry, "load_seconds", r->load_seconds);
+            yyjson_mut_obj_add_uint(doc, entry, "peak_memory_bytes", r->peak_nbytes);
+            add_rates(doc, entry, j, r);
         }
     }
+}
+
+static void print_spread(gx_buffer *out, const spread *s)
+{
+    if (s->median > 0)
+        gx_buffer_printf(out, "  %8.1f (%.1f … %.1f)%-4s", s->median, s->least, s->most, "");
+    else
+        gx_buffer_printf(out, "  %8s%-19s", "–", "");
 }
 
 static void print_table(gx_buffer *out, const job *j)
 {
     gx_buffer_printf(out, "ONNX Runtime %s, %u threads; tokens/s: median (least … most) of %u\n\n", gx_runtime_version(j->runtime),
                      j->options->threads ? j->options->threads : gx_cpu_count(), j->options->repeats);
-    gx_buffer_printf(out, "%-8s %8s %10s  %-28s", "", "load s", "peak MB", "prefill");
+    gx_buffer_printf(out, "%-13s %8s %10s  %-26s", "", "load s", "peak MB", "prefill");
     for (size_t c = 0; c < MAX_CONTEXTS; c++)
         if (j->options->contexts[c])
             gx_buffer_printf(out, "  decode at %-18u", j->options->contexts[c]);
     gx_buffer_append_text(out, "\n");
     for (size_t i = 0; i < j->result_count; i++) {
         const result *r = &j->results[i];
-        gx_buffer_printf(out, "%-8s %8.2f %10.0f  %8.1f (%.1f … %.1f)%-6s", r->precision, r->load_seconds, (double)r->peak_nbytes / 1e6,
-                         r->prefill.median, r->prefill.least, r->prefill.most, "");
+        gx_buffer_printf(out, "%-6s%-7s %8.2f %10.0f", r->file->precision, r->file->is_static ? "static" : "", r->load_seconds, (double)r->peak_nbytes / 1e6);
+        print_spread(out, &r->prefill);
         for (size_t c = 0; c < MAX_CONTEXTS; c++)
             if (j->options->contexts[c])
-                gx_buffer_printf(out, "  %8.1f (%.1f … %.1f)%-4s", r->decode[c].median, r->decode[c].least, r->decode[c].most, "");
+                print_spread(out, &r->decode[c]);
         gx_buffer_append_text(out, "\n");
     }
 }
@@ -212,7 +239,7 @@ static gx_status print(const job *j, gx_error *error)
 static gx_status run(job *j, gx_error *error)
 {
     const gx_bench_options *o = j->options;
-    gx_model_file files[GX_POLICY_COUNT];
+    gx_model_file files[GX_MAX_MODEL_FILES];
     GX_TRY(gx_output_folder_models(files, &j->result_count, j->arena, o->output_dir, o->precisions, error));
     j->results = GX_NEW_ARRAY(j->arena, result, j->result_count);
     double *rates = GX_NEW_ARRAY(j->arena, double, o->repeats);
@@ -228,7 +255,7 @@ static gx_status run(job *j, gx_error *error)
     j->total = j->result_count * parts * (o->repeats + 1);
     GX_TRY(gx_runtime_open(&j->runtime, o->ort_library, error));
     for (size_t i = 0; i < j->result_count; i++) {
-        j->results[i] = (result){.precision = files[i].precision, .path = files[i].path};
+        j->results[i] = (result){.file = &files[i]};
         GX_TRY(measure_file(j, &j->results[i], rates, error));
     }
     return print(j, error);

@@ -1,31 +1,62 @@
 /* Looks into an output folder. */
 #include "base/json.h"
 #include "pipeline/output_folder.h"
+#include "pipeline/static_document.h"
 
 #define CONFIG_LIMIT (UINT64_C(16) << 20)
 
-static gx_status model_path(char **out, gx_arena *arena, const char *folder, unsigned index, gx_error *error)
+static bool is_wanted(unsigned precisions, unsigned index)
 {
-    *out = gx_arena_printf(arena, "%s/onnx/model%s.onnx", folder, gx_policy_suffix(index));
-    return *out ? GX_OK : gx_fail_memory(error);
+    return precisions == 0 || precisions & 1u << index;
 }
 
-gx_status gx_output_folder_models(gx_model_file files[GX_POLICY_COUNT], size_t *count, gx_arena *arena, const char *folder,
+static gx_status add_dynamic(gx_model_file *files, size_t *count, gx_arena *arena, const char *folder, unsigned precisions, gx_error *error)
+{
+    for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
+        if (!is_wanted(precisions, i))
+            continue;
+        char *path = gx_arena_printf(arena, "%s/onnx/model%s.onnx", folder, gx_policy_suffix(i));
+        if (!path)
+            return gx_fail_memory(error);
+        if (gx_path_exists(path))
+            files[(*count)++] = (gx_model_file){.precision = gx_policy_name(i), .path = path, .folder = folder};
+    }
+    return GX_OK;
+}
+
+static gx_status add_static(gx_model_file *files, size_t *count, gx_arena *arena, const char *folder, unsigned precisions, gx_error *error)
+{
+    char *path = gx_path_join(arena, folder, GX_STATIC_DOCUMENT_NAME);
+    yyjson_doc *doc = NULL;
+    if (!path)
+        return gx_fail_memory(error);
+    if (!gx_path_exists(path))
+        return GX_OK;
+    GX_TRY(gx_json_read(&doc, path, CONFIG_LIMIT, error));
+    yyjson_val *there = yyjson_obj_get(yyjson_doc_get_root(doc), "precisions");
+    for (unsigned i = 0; i < GX_POLICY_COUNT; i++)
+        if (is_wanted(precisions, i) && yyjson_obj_get(there, gx_policy_name(i)))
+            files[(*count)++] = (gx_model_file){.precision = gx_policy_name(i), .is_static = true, .path = path, .folder = folder};
+    yyjson_doc_free(doc);
+    return GX_OK;
+}
+
+gx_status gx_output_folder_models(gx_model_file files[GX_MAX_MODEL_FILES], size_t *count, gx_arena *arena, const char *folder,
                                   unsigned precisions, gx_error *error)
 {
     *count = 0;
+    GX_TRY(add_dynamic(files, count, arena, folder, precisions, error));
+    GX_TRY(add_static(files, count, arena, folder, precisions, error));
     for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
-        char *path = NULL;
-        if (precisions != 0 && !(precisions & 1u << i))
-            continue;
-        GX_TRY(model_path(&path, arena, folder, i, error));
-        if (gx_path_exists(path))
-            files[(*count)++] = (gx_model_file){.precision = gx_policy_name(i), .path = path};
-        else if (precisions != 0)
-            return gx_fail(error, GX_ERROR_ARGUMENT, "%s: there is no such file; build it with -p %s", path, gx_policy_name(i));
+        bool found = !(precisions & 1u << i);
+        for (size_t k = 0; k < *count && !found; k++)
+            found = files[k].precision == gx_policy_name(i);
+        if (!found)
+            return gx_fail(error, GX_ERROR_ARGUMENT, "%s: there is no %s model in it; build it with -p %s", folder, gx_policy_name(i), gx_policy_name(i));
     }
     if (*count == 0)
-        return gx_fail(error, GX_ERROR_ARGUMENT, "%s: no onnx/model….onnx in it; is it a folder that build wrote?", folder);
+        return gx_fail(error, GX_ERROR_ARGUMENT, "%s: no onnx/model….onnx and no %s in it; is it a folder that build or convert wrote?", folder,
+                       GX_STATIC_DOCUMENT_NAME);
     return GX_OK;
 }
 
@@ -34,7 +65,7 @@ static const unsigned preference[GX_POLICY_COUNT] = {2, 4, 0, 1, 3};
 
 gx_status gx_output_folder_pick(gx_model_file *out, gx_arena *arena, const char *folder, unsigned precision, gx_error *error)
 {
-    gx_model_file files[GX_POLICY_COUNT];
+    gx_model_file files[GX_MAX_MODEL_FILES];
     size_t count = 0;
     GX_TRY(gx_output_folder_models(files, &count, arena, folder, precision, error));
     for (unsigned p = 0; p < GX_POLICY_COUNT; p++) {

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "pipeline/clock.h"
-#include "pipeline/output_folder.h"
+#include "pipeline/opened_model.h"
 #include "runtime/generate.h"
 #include "tokenizer/chat.h"
 
@@ -21,8 +21,7 @@ typedef struct job {
     int64_t stop_ids[GX_MAX_STOP_IDS];
     size_t stop_count;
     gx_runtime *runtime;
-    gx_session *session;
-    gx_decoder *decoder;
+    gx_opened_model model;
     gx_decoder_state *state;
     gx_sampler *sampler;
     gx_token_stream *stream;
@@ -62,6 +61,19 @@ static gx_status prepare_text(job *j, gx_error *error)
     return gx_token_stream_new(&j->stream, j->tokenizer, true, error);
 }
 
+/* A static pair ends when its caches are full. */
+static gx_status make_state(job *j, gx_error *error)
+{
+    const size_t limit = gx_decoder_max_length(j->model.decoder);
+    size_t capacity = j->prompt.count + j->options->max_new_tokens;
+    if (limit && j->prompt.count > limit)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "%s: the prompt is %zu tokens long, the caches hold %zu; convert it with a larger max_length",
+                       j->options->output_dir, j->prompt.count, limit);
+    if (limit && capacity > limit)
+        capacity = limit;
+    return gx_decoder_state_new(&j->state, j->model.decoder, 1, capacity, error);
+}
+
 static gx_status prepare_model(job *j, gx_error *error)
 {
     const gx_run_options *o = j->options;
@@ -72,9 +84,8 @@ static gx_status prepare_model(job *j, gx_error *error)
     gx_session_options_default(&session);
     if (o->threads)
         session.threads = o->threads;
-    GX_TRY(gx_session_open(&j->session, j->runtime, file.path, &session, error));
-    GX_TRY(gx_decoder_open(&j->decoder, j->session, GX_DECODER_CACHE_DECLARED, error));
-    return gx_decoder_state_new(&j->state, j->decoder, 1, j->prompt.count + o->max_new_tokens, error);
+    GX_TRY(gx_opened_model_open(&j->model, j->runtime, &file, &session, error));
+    return make_state(j, error);
 }
 
 static bool send_piece(job *j)
@@ -98,7 +109,7 @@ static gx_status generate(job *j, gx_error *error)
 {
     const gx_run_options *o = j->options;
     const gx_sampler_options sampling = {.temperature = o->temperature, .top_k = o->top_k, .top_p = o->top_p, .seed = o->seed};
-    GX_TRY(gx_sampler_new(&j->sampler, &sampling, gx_decoder_vocabulary(j->decoder), error));
+    GX_TRY(gx_sampler_new(&j->sampler, &sampling, gx_decoder_vocabulary(j->model.decoder), error));
     const gx_generate_options options = {.prompt = j->prompt.ids,
                                          .prompt_count = j->prompt.count,
                                          .prompt_chunk = PROMPT_CHUNK,
@@ -110,6 +121,8 @@ static gx_status generate(job *j, gx_error *error)
     size_t count = 0;
     GX_TRY(gx_generate(j->state, j->sampler, &options, &count, error));
     GX_TRY(j->status);
+    if (gx_decoder_state_room(j->state) == 0 && j->result.new_tokens < o->max_new_tokens)
+        j->result.cache_limit = gx_decoder_max_length(j->model.decoder);
     GX_TRY(gx_token_stream_finish(j->stream, &j->piece, error));
     send_piece(j);
     return GX_OK;
@@ -158,8 +171,7 @@ gx_status gx_run(const gx_run_options *options, gx_run_result *result, gx_error 
     gx_token_stream_free(j.stream);
     gx_sampler_free(j.sampler);
     gx_decoder_state_free(j.state);
-    gx_decoder_close(j.decoder);
-    gx_session_close(j.session);
+    gx_opened_model_close(&j.model);
     gx_runtime_close(j.runtime);
     gx_token_ids_deinit(&j.prompt);
     gx_tokenizer_free(j.tokenizer);

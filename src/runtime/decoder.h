@@ -1,8 +1,8 @@
 /*
- * Drives a dynamic-shape decoder graph: ours, or another tool's with the same contract. Inputs input_ids and
+ * Drives a decoder. Dynamic: one graph of dynamic shape, ours, or another tool's with the same contract. Inputs input_ids and
  * attention_mask, optionally position_ids, and past_key_values.N.key|value [batch, heads, past, width] in fp32 or fp16;
  * outputs logits [batch, 1 or sequence, vocabulary] in fp32 or fp16 and present.N.key|value. Static graphs and graphs that
- * want anything else are refused when opened.
+ * want anything else are refused when opened. Static: the graphs of runtime/static_decoder.h.
  */
 #ifndef GX_RUNTIME_DECODER_H
 #define GX_RUNTIME_DECODER_H
@@ -23,6 +23,8 @@ void gx_decoder_close(gx_decoder *decoder); /* NULL allowed; after its states */
 
 bool gx_decoder_shares_cache(const gx_decoder *decoder);
 size_t gx_decoder_layer_count(const gx_decoder *decoder);   /* those with a cache of their own */
+bool gx_decoder_rewinds(const gx_decoder *decoder);         /* false: caches that are bounded forget what they would go back to */
+size_t gx_decoder_max_length(const gx_decoder *decoder);    /* positions that a state may hold; 0: no limit of its own */
 uint64_t gx_decoder_vocabulary(const gx_decoder *decoder);  /* from the shape of logits; 0: not a number there */
 
 /* The caches of one batch and how far they are filled. */

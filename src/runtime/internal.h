@@ -35,6 +35,19 @@ gx_dtype gx_dtype_from_ort(ONNXTensorElementDataType type); /* GX_DTYPE_COUNT: n
 
 /* ---- Sessions ---- */
 
+typedef struct gx_shared_weight {
+    char *name;
+    OrtValue *value;
+    struct gx_shared_weight *next;
+} gx_shared_weight;
+
+struct gx_shared_weights {
+    const gx_runtime *runtime;
+    gx_arena *arena;
+    OrtPrepackedWeightsContainer *packed;
+    gx_shared_weight *first;
+};
+
 #define GX_FIRST_WARNING_NBYTES 512
 
 /* Filled by ONNX Runtime's threads. */

@@ -58,6 +58,16 @@ typedef enum gx_session_optimization {
     GX_SESSION_OPTIMIZE_ALL,
 } gx_session_optimization;
 
+/* Weights that several sessions read from the caller's memory, packed once for all of them. Add them all before the first
+ * session is opened with them. */
+typedef struct gx_shared_weights gx_shared_weights;
+gx_status gx_shared_weights_new(gx_shared_weights **out, const gx_runtime *runtime, gx_error *error) GX_MUST_USE;
+void gx_shared_weights_free(gx_shared_weights *weights); /* NULL allowed; after the sessions */
+
+/* Stands in for the initializer `name` of a model; `data` must outlive the sessions. */
+gx_status gx_shared_weights_add(gx_shared_weights *weights, const char *name, gx_dtype dtype, size_t rank, const int64_t *dims, const void *data,
+                                size_t nbytes, gx_error *error) GX_MUST_USE;
+
 typedef struct gx_session_entry {
     const char *key, *value; /* a configuration entry by ONNX Runtime's own name */
 } gx_session_entry;
@@ -68,6 +78,7 @@ typedef struct gx_session_options {
     gx_session_optimization optimization;
     const gx_session_entry *entries;
     size_t entry_count;
+    const gx_shared_weights *weights; /* NULL: the session's own */
 } gx_session_options;
 
 void gx_session_options_default(gx_session_options *options); /* all processors, spinning, every optimisation */

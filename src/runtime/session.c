@@ -72,6 +72,14 @@ static gx_status apply_options(gx_session *s, OrtSessionOptions *handle, const g
     return GX_OK;
 }
 
+static gx_status add_weights(const gx_session *s, OrtSessionOptions *handle, const gx_shared_weights *weights, gx_error *error)
+{
+    const OrtApi *api = s->runtime->api;
+    for (const gx_shared_weight *weight = weights->first; weight; weight = weight->next)
+        GX_TRY(gx_ort_check(api, api->AddInitializer(handle, weight->name, weight->value), GX_ORT_SETTING_UP, s->name, error));
+    return GX_OK;
+}
+
 /* `bytes` NULL: from the file called as the session. */
 typedef struct model_source {
     const void *bytes;
@@ -79,18 +87,27 @@ typedef struct model_source {
     const char *folder;
 } model_source;
 
+static OrtStatus *create_handle(gx_session *s, const OrtSessionOptions *handle, const model_source *source, const gx_shared_weights *weights)
+{
+    const OrtApi *api = s->runtime->api;
+    OrtEnv *env = s->runtime->env;
+    if (weights)
+        return source->bytes ? api->CreateSessionFromArrayWithPrepackedWeightsContainer(env, source->bytes, source->nbytes, handle, weights->packed, &s->handle)
+                             : api->CreateSessionWithPrepackedWeightsContainer(env, s->name, handle, weights->packed, &s->handle);
+    return source->bytes ? api->CreateSessionFromArray(env, source->bytes, source->nbytes, handle, &s->handle)
+                         : api->CreateSession(env, s->name, handle, &s->handle);
+}
+
 static gx_status create(gx_session *s, const model_source *source, const gx_session_options *options, gx_error *error)
 {
     const OrtApi *api = s->runtime->api;
     OrtSessionOptions *handle = NULL;
     GX_TRY(gx_ort_check(api, api->CreateSessionOptions(&handle), GX_ORT_SETTING_UP, s->name, error));
     gx_status status = apply_options(s, handle, options, source->folder, error);
-    if (status == GX_OK) {
-        OrtStatus *made = source->bytes
-                              ? api->CreateSessionFromArray(s->runtime->env, source->bytes, source->nbytes, handle, &s->handle)
-                              : api->CreateSession(s->runtime->env, s->name, handle, &s->handle);
-        status = gx_ort_check(api, made, GX_ORT_OPENING, s->name, error);
-    }
+    if (status == GX_OK && options->weights)
+        status = add_weights(s, handle, options->weights, error);
+    if (status == GX_OK)
+        status = gx_ort_check(api, create_handle(s, handle, source, options->weights), GX_ORT_OPENING, s->name, error);
     api->ReleaseSessionOptions(handle);
     return status;
 }

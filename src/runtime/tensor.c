@@ -26,7 +26,7 @@ static gx_status shape_nbytes(uint64_t *out, gx_dtype dtype, size_t rank, const 
         if (dims[i] < 0 || !gx_mul_u64(nbytes, (uint64_t)dims[i], &nbytes))
             return gx_fail(error, GX_ERROR_ARGUMENT, "dimension %zu of a tensor is %lld: negative, or the size overflows", i,
                            (long long)dims[i]);
-    *out = nbytes;
+    *out = gx_ceil_div(nbytes, info->block_elements);
     return GX_OK;
 }
 

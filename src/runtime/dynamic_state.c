@@ -1,19 +1,15 @@
-/* The caches of a batch: made, emptied, cut back, moved on by a step. */
+/* The caches of a dynamic decoder's batch: made, emptied, cut back, moved on by a step. */
 #include <string.h>
 
 #include "base/checked.h"
 #include "runtime/decoder_internal.h"
-#include "runtime/decoder_state.h"
 
-static const gx_runtime *runtime_of(const gx_decoder_state *s)
-{
-    return gx_session_runtime(s->decoder->session);
-}
+#define GX_DYNAMIC_ID_INPUTS 3 /* input_ids, attention_mask, position_ids */
 
 static void free_caches(gx_decoder_state *s)
 {
     for (size_t i = 0; i < s->decoder->slot_count; i++) {
-        gx_ort_tensor_free(runtime_of(s), s->caches[i]);
+        gx_ort_tensor_free(gx_decoder_runtime(s), s->caches[i]);
         s->caches[i] = NULL;
     }
 }
@@ -25,7 +21,7 @@ static gx_status make_caches(gx_decoder_state *s, gx_error *error)
         const gx_decoder_slot *slot = &s->decoder->slots[i];
         int64_t dims[4];
         gx_decoder_cache_dims(dims, slot, s->batch, s->decoder->shared ? s->capacity : 0);
-        GX_TRY(gx_ort_tensor_new(&s->caches[i], runtime_of(s), slot->dtype, 4, dims, error));
+        GX_TRY(gx_ort_tensor_new(&s->caches[i], gx_decoder_runtime(s), slot->dtype, 4, dims, error));
     }
     return GX_OK;
 }
@@ -41,8 +37,8 @@ static gx_status allocate(gx_decoder_state *s, gx_error *error)
     s->positions = GX_NEW_ARRAY(s->arena, int64_t, cells);
     s->caches = GX_NEW_ARRAY(s->arena, gx_ort_tensor *, slots);
     s->new_caches = GX_NEW_ARRAY(s->arena, gx_ort_tensor *, slots);
-    s->input_names = GX_NEW_ARRAY(s->arena, const char *, slots + GX_DECODER_ID_INPUTS);
-    s->inputs = GX_NEW_ARRAY(s->arena, gx_ort_tensor *, slots + GX_DECODER_ID_INPUTS);
+    s->input_names = GX_NEW_ARRAY(s->arena, const char *, slots + GX_DYNAMIC_ID_INPUTS);
+    s->inputs = GX_NEW_ARRAY(s->arena, gx_ort_tensor *, slots + GX_DYNAMIC_ID_INPUTS);
     s->output_names = GX_NEW_ARRAY(s->arena, const char *, slots + 1);
     s->outputs = GX_NEW_ARRAY(s->arena, gx_ort_tensor *, slots + 1);
     if (!s->padding || !s->mask || !s->positions || !s->caches || !s->new_caches || !s->input_names || !s->inputs || !s->output_names ||
@@ -51,68 +47,18 @@ static gx_status allocate(gx_decoder_state *s, gx_error *error)
     return make_caches(s, error);
 }
 
-static gx_status check_size(const gx_decoder *decoder, size_t batch, size_t capacity, gx_error *error)
+void gx_dynamic_drop_logits(gx_decoder_state *s)
 {
-    if (batch == 0 || capacity == 0)
-        return gx_fail(error, GX_ERROR_ARGUMENT, "a batch of %zu with room for %zu positions: expected at least 1 of each", batch,
-                       capacity);
-    if (decoder->batch >= 0 && (uint64_t)decoder->batch != batch)
-        return gx_fail(error, GX_ERROR_ARGUMENT, "%s takes a batch of %lld, not of %zu", gx_session_name(decoder->session),
-                       (long long)decoder->batch, batch);
-    return GX_OK;
-}
-
-gx_status gx_decoder_state_new(gx_decoder_state **out, const gx_decoder *decoder, size_t batch, size_t capacity, gx_error *error)
-{
-    GX_TRY(check_size(decoder, batch, capacity, error));
-    gx_arena *arena = gx_arena_new();
-    gx_decoder_state *s = arena ? GX_NEW(arena, gx_decoder_state) : NULL;
-    if (!s) {
-        gx_arena_free(arena);
-        return gx_fail_memory(error);
-    }
-    *s = (gx_decoder_state){.decoder = decoder, .arena = arena, .batch = batch, .capacity = capacity};
-    const gx_status status = allocate(s, error);
-    if (status != GX_OK) {
-        gx_decoder_state_free(s);
-        return status;
-    }
-    *out = s;
-    return GX_OK;
-}
-
-void gx_decoder_drop_logits(gx_decoder_state *s)
-{
-    gx_ort_tensor_free(runtime_of(s), s->logits);
+    gx_ort_tensor_free(gx_decoder_runtime(s), s->logits);
     gx_free(s->converted_logits);
     s->logits = NULL;
     s->converted_logits = NULL;
 }
 
-void gx_decoder_state_free(gx_decoder_state *state)
-{
-    if (!state)
-        return;
-    if (state->caches)
-        free_caches(state);
-    gx_decoder_drop_logits(state);
-    gx_arena_free(state->arena);
-}
-
-size_t gx_decoder_state_length(const gx_decoder_state *state)
-{
-    return state->length;
-}
-
-size_t gx_decoder_state_room(const gx_decoder_state *state)
-{
-    return state->capacity - state->length;
-}
-
 /* A failed growing reset leaves fewer caches than slots; the state is then good for freeing and for another reset. */
-gx_status gx_decoder_state_reset(gx_decoder_state *state, const size_t *padding, gx_error *error)
+static gx_status reset(gx_decoder_state *state, const size_t *padding, gx_error *error)
 {
-    gx_decoder_drop_logits(state);
+    gx_dynamic_drop_logits(state);
     state->length = 0;
     for (size_t row = 0; row < state->batch; row++)
         state->padding[row] = padding ? padding[row] : 0;
@@ -138,28 +84,26 @@ static gx_status cut_cache(gx_decoder_state *s, size_t index, size_t length, gx_
     int64_t dims[4];
     gx_ort_view from, to;
     gx_decoder_cache_dims(dims, slot, s->batch, length);
-    GX_TRY(gx_ort_tensor_new(&s->new_caches[index], runtime_of(s), slot->dtype, 4, dims, error));
-    GX_TRY(gx_ort_tensor_describe(&from, runtime_of(s), s->caches[index], error));
-    GX_TRY(gx_ort_tensor_describe(&to, runtime_of(s), s->new_caches[index], error));
+    GX_TRY(gx_ort_tensor_new(&s->new_caches[index], gx_decoder_runtime(s), slot->dtype, 4, dims, error));
+    GX_TRY(gx_ort_tensor_describe(&from, gx_decoder_runtime(s), s->caches[index], error));
+    GX_TRY(gx_ort_tensor_describe(&to, gx_decoder_runtime(s), s->new_caches[index], error));
     copy_prefix(&to, &from, gx_dtype_get(slot->dtype)->block_nbytes);
     return GX_OK;
 }
 
-void gx_decoder_settle_caches(gx_decoder_state *s, bool keep_new)
+void gx_dynamic_settle_caches(gx_decoder_state *s, bool keep_new)
 {
     for (size_t i = 0; i < s->decoder->slot_count; i++) {
         gx_ort_tensor *kept = keep_new ? s->new_caches[i] : s->caches[i];
         gx_ort_tensor *dropped = keep_new ? s->caches[i] : s->new_caches[i];
-        gx_ort_tensor_free(runtime_of(s), dropped);
+        gx_ort_tensor_free(gx_decoder_runtime(s), dropped);
         s->caches[i] = kept;
         s->new_caches[i] = NULL;
     }
 }
 
-gx_status gx_decoder_state_rewind(gx_decoder_state *state, size_t length, gx_error *error)
+static gx_status rewind_to(gx_decoder_state *state, size_t length, gx_error *error)
 {
-    if (length > state->length)
-        return gx_fail(error, GX_ERROR_ARGUMENT, "rewinding to position %zu of %zu", length, state->length);
     for (size_t row = 0; row < state->batch; row++)
         if (length <= state->padding[row])
             return gx_fail(error, GX_ERROR_ARGUMENT,
@@ -169,9 +113,17 @@ gx_status gx_decoder_state_rewind(gx_decoder_state *state, size_t length, gx_err
     if (!state->decoder->shared && length < state->length) {
         for (size_t i = 0; status == GX_OK && i < state->decoder->slot_count; i++)
             status = cut_cache(state, i, length, error);
-        gx_decoder_settle_caches(state, status == GX_OK);
+        gx_dynamic_settle_caches(state, status == GX_OK);
     }
     if (status == GX_OK)
         state->length = length;
     return status;
 }
+
+const gx_decoder_kind gx_dynamic_decoder_kind = {
+    .allocate = allocate,
+    .release = gx_dynamic_drop_logits,
+    .reset = reset,
+    .rewind = rewind_to,
+    .step = gx_dynamic_step,
+};

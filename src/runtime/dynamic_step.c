@@ -1,25 +1,11 @@
-/* One step: ids in, logits out, caches longer. What comes back is checked before it is believed: the graph may be
+/* One step of a dynamic decoder: ids in, logits out, caches longer. What comes back is checked before it is believed: the graph may be
  * another tool's. */
 #include "base/checked.h"
 #include "runtime/decoder_internal.h"
-#include "runtime/decoder_state.h"
 #include "tensor/half.h"
-
-static gx_status check_ids(const gx_decoder_state *s, const int64_t *ids, size_t sequence, gx_error *error)
-{
-    const uint64_t vocabulary = s->decoder->vocabulary;
-    for (size_t i = 0; vocabulary && i < s->batch * sequence; i++)
-        if (ids[i] < 0 || (uint64_t)ids[i] >= vocabulary)
-            return gx_fail(error, GX_ERROR_ARGUMENT, "id %lld at place %zu of row %zu, expected 0 to %llu", (long long)ids[i], i % sequence,
-                           i / sequence, (unsigned long long)vocabulary - 1);
-    return GX_OK;
-}
 
 static gx_status check_step(const gx_decoder_state *s, const int64_t *ids, size_t sequence, gx_error *error)
 {
-    if (sequence == 0 || sequence > s->capacity - s->length)
-        return gx_fail(error, GX_ERROR_ARGUMENT, "%zu ids after %zu positions, expected 1 to %zu: the cache has room for %zu", sequence,
-                       s->length, s->capacity - s->length, s->capacity);
     if (s->batch > 1 && sequence > 1 && s->length > 0)
         return gx_fail(error, GX_ERROR_ARGUMENT,
                        "%zu ids at once after a non-empty cache, for a batch of %zu: ONNX Runtime's GroupQueryAttention takes them for a "
@@ -28,7 +14,9 @@ static gx_status check_step(const gx_decoder_state *s, const int64_t *ids, size_
     for (size_t row = 0; s->length == 0 && row < s->batch; row++)
         if (s->padding[row] >= sequence)
             return gx_fail(error, GX_ERROR_ARGUMENT, "row %zu of a step of %zu ids is padding only (%zu)", row, sequence, s->padding[row]);
-    return check_ids(s, ids, sequence, error);
+    for (size_t row = 0; row < s->batch; row++)
+        GX_TRY(gx_decoder_check_ids(s->decoder, ids + row * sequence, sequence, row, error));
+    return GX_OK;
 }
 
 /* Padding is 0 in the mask; the first id that counts has position 0. */
@@ -54,7 +42,7 @@ static gx_status add_ids(gx_decoder_state *s, size_t *count, const char *name, c
 {
     const int64_t dims[2] = {(int64_t)s->batch, (int64_t)width};
     const size_t nbytes = s->batch * width * sizeof *values;
-    GX_TRY(gx_ort_tensor_wrap(&s->inputs[*count], gx_session_runtime(s->decoder->session), GX_DTYPE_I64, 2, dims, (void *)values, nbytes,
+    GX_TRY(gx_ort_tensor_wrap(&s->inputs[*count], gx_decoder_runtime(s), GX_DTYPE_I64, 2, dims, (void *)values, nbytes,
                               error)); /* read only: nothing is bound to it as an output */
     s->input_names[(*count)++] = name;
     return GX_OK;
@@ -93,7 +81,7 @@ static gx_status check_caches(const gx_decoder_state *s, size_t total, gx_error 
         gx_ort_view view;
         int64_t dims[4];
         gx_decoder_cache_dims(dims, &d->slots[i], s->batch, total);
-        GX_TRY(gx_ort_tensor_describe(&view, gx_session_runtime(d->session), s->new_caches[i], error));
+        GX_TRY(gx_ort_tensor_describe(&view, gx_decoder_runtime(s), s->new_caches[i], error));
         bool same = view.dtype == d->slots[i].dtype && view.rank == 4;
         for (size_t axis = 0; same && axis < 4; axis++)
             same = view.dims[axis] == dims[axis];
@@ -120,7 +108,7 @@ static gx_status take_logits(gx_decoder_state *s, size_t sequence, gx_decoder_lo
 {
     const char *model = gx_session_name(s->decoder->session);
     gx_ort_view view;
-    GX_TRY(gx_ort_tensor_describe(&view, gx_session_runtime(s->decoder->session), s->logits, error));
+    GX_TRY(gx_ort_tensor_describe(&view, gx_decoder_runtime(s), s->logits, error));
     if ((view.dtype != GX_DTYPE_F32 && view.dtype != GX_DTYPE_F16) || view.rank != 3)
         return gx_fail(error, GX_ERROR_FORMAT, "%s: 'logits' came back with rank %zu or another type than fp32 and fp16", model, view.rank);
     if (view.dims[0] != (int64_t)s->batch || (view.dims[1] != 1 && view.dims[1] != (int64_t)sequence) || view.dims[2] < 1)
@@ -132,28 +120,28 @@ static gx_status take_logits(gx_decoder_state *s, size_t sequence, gx_decoder_lo
     return GX_OK;
 }
 
-gx_status gx_decoder_step(gx_decoder_state *state, const int64_t *ids, size_t sequence, gx_decoder_logits *out, gx_error *error)
+gx_status gx_dynamic_step(gx_decoder_state *state, const int64_t *ids, size_t sequence, gx_decoder_logits *out, gx_error *error)
 {
     GX_TRY(check_step(state, ids, sequence, error));
     const size_t total = state->length + sequence;
     size_t id_inputs = 0;
     gx_decoder_logits logits = {0};
-    gx_decoder_drop_logits(state);
+    gx_dynamic_drop_logits(state);
     fill_mask(state, total);
     fill_positions(state, sequence);
     gx_status status = add_id_inputs(state, &id_inputs, ids, sequence, error);
     if (status == GX_OK)
         status = run(state, id_inputs, error);
     for (size_t i = 0; i < id_inputs; i++)
-        gx_ort_tensor_free(gx_session_runtime(state->decoder->session), state->inputs[i]);
+        gx_ort_tensor_free(gx_decoder_runtime(state), state->inputs[i]);
     if (status == GX_OK)
         status = check_caches(state, total, error);
     if (status == GX_OK)
         status = take_logits(state, sequence, &logits, error);
     if (!state->decoder->shared)
-        gx_decoder_settle_caches(state, status == GX_OK);
+        gx_dynamic_settle_caches(state, status == GX_OK);
     if (status != GX_OK) {
-        gx_decoder_drop_logits(state);
+        gx_dynamic_drop_logits(state);
         return status;
     }
     state->length = total;
