@@ -133,6 +133,35 @@ GX_API void gx_convert_options_default(gx_convert_options *options);
  * drive them (docs/static-graphs.md). On failure nothing half-written stays. `error` may be NULL. */
 GX_API gx_status gx_convert(const gx_convert_options *options, gx_error *error);
 
+/* ---- Compare --------------------------------------------------------------------------------------------------- */
+
+typedef struct gx_compare_options {
+    size_t size;                /* sizeof(gx_compare_options), set by the default function */
+    const char *output_dir;     /* what gx_convert wrote; required */
+    const char *against;        /* the checkpoint to judge by; NULL: the source, at the place noted beside the output */
+    const char *reference_file; /* logits recorded elsewhere (.npz or .safetensors, docs/static-graphs.md) to judge by; NULL: our reference */
+    unsigned precisions;        /* default 0: all that are there */
+    double tolerance;           /* largest difference of an fp32 logit; default 1e-3 */
+    double max_kl;              /* mean KL above which a quantised pair fails, nats; default 1 */
+    unsigned prompts;           /* default 8; a recorded file has its own */
+    unsigned steps;             /* decoding steps after each; default 32, fewer where the caches are short */
+    const char *text_file;      /* UTF-8 text to take prompts from; NULL: one that is built in */
+    const char *ort_library;    /* as in gx_verify_options */
+    unsigned threads;           /* 0, the default: all processors */
+    gx_format format;
+    gx_progress_callback progress; /* NULL: none */
+    void *progress_context;
+    gx_text_callback text; /* NULL: none */
+    void *text_context;
+} gx_compare_options;
+
+GX_API void gx_compare_options_default(gx_compare_options *options);
+
+/* Drives each static pair with prompts of different lengths and compares the logits after the prompt and after every step, and
+ * layer by layer the hidden states. Writes comparison_report.json and comparison_report.html beside it. A missed threshold is
+ * GX_ERROR_MISMATCH, and its message names the layer where the difference starts, after everything was written. */
+GX_API gx_status gx_compare(const gx_compare_options *options, gx_error *error);
+
 /* ---- Verify ---------------------------------------------------------------------------------------------------- */
 
 typedef struct gx_verify_options {
@@ -156,7 +185,8 @@ typedef struct gx_verify_options {
 
 GX_API void gx_verify_options_default(gx_verify_options *options);
 
-/* Compares each file with the fp32 reference and with itself, and writes verify.json and verify.html beside it. A missed
+/* Compares each file with the fp32 reference and with itself, and writes verify.json and verify.html beside it. A folder that
+ * gx_convert wrote is handed to gx_compare. A missed
  * threshold is GX_ERROR_MISMATCH, after everything was measured and written. `error` may be NULL. */
 GX_API gx_status gx_verify(const gx_verify_options *options, gx_error *error);
 
@@ -201,6 +231,7 @@ typedef struct gx_bench_options {
     unsigned contexts[4];    /* decoding is measured after so many tokens; default 32, 1024; 0: unused */
     unsigned decode_tokens;  /* per decoding measurement; default 32 */
     unsigned repeats;        /* counted, after one warm-up; default 5 */
+    const char *results_file; /* the results as JSON go here, too; NULL, the default: nowhere */
     const char *ort_library; /* as in gx_verify_options */
     unsigned threads;        /* 0, the default: all processors */
     gx_format format;

@@ -198,6 +198,8 @@ static gx_status open_any(gx_checkpoint *checkpoint, gx_error *error)
     GX_TRY(folder_of(checkpoint, error));
     if (ends_with(checkpoint->path, ".safetensors"))
         return gx_safetensors_read(checkpoint, checkpoint->path, error);
+    if (ends_with(checkpoint->path, ".npz"))
+        return gx_npz_read(checkpoint, checkpoint->path, error);
     if (ends_with(checkpoint->path, ".safetensors.index.json"))
         return gx_shards_read(checkpoint, checkpoint->path, error);
     return gx_gguf_read(checkpoint, checkpoint->path, error);

@@ -21,7 +21,7 @@ typedef struct gx_tensor {
     uint64_t nbytes;
 } gx_tensor;
 
-typedef enum gx_checkpoint_format { GX_CHECKPOINT_SAFETENSORS, GX_CHECKPOINT_GGUF } gx_checkpoint_format;
+typedef enum gx_checkpoint_format { GX_CHECKPOINT_SAFETENSORS, GX_CHECKPOINT_GGUF, GX_CHECKPOINT_NPZ } gx_checkpoint_format;
 
 /* A GGUF metadata value. Arrays of strings and numbers keep their elements in the arrays below. */
 typedef enum gx_gguf_kind { GX_GGUF_UNSIGNED, GX_GGUF_SIGNED, GX_GGUF_FLOAT, GX_GGUF_BOOL, GX_GGUF_STRING, GX_GGUF_ARRAY } gx_gguf_kind;
@@ -55,7 +55,8 @@ typedef struct gx_gguf_value {
 typedef struct gx_checkpoint gx_checkpoint;
 
 /* `path`: a folder with model.safetensors or model.safetensors.index.json (or exactly one other .safetensors file), or
- * a .gguf file (of a split model: any part), or a folder whose only weights are one GGUF, split or not. */
+ * a .gguf file (of a split model: any part), or a folder whose only weights are one GGUF, split or not; or an .npz file, for
+ * recorded values. */
 gx_status gx_checkpoint_open(gx_checkpoint **out, const char *path, gx_error *error) GX_MUST_USE;
 void gx_checkpoint_close(gx_checkpoint *checkpoint); /* NULL allowed */
 

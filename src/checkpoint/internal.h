@@ -30,9 +30,10 @@ gx_status gx_checkpoint_add_tensor(gx_checkpoint *checkpoint, const gx_tensor *t
 /* Sorts what was added and refuses duplicates and overlaps; gx_checkpoint_find works from here on. Nothing may be added after it. */
 gx_status gx_checkpoint_sort(gx_checkpoint *checkpoint, gx_error *error) GX_MUST_USE;
 
-/* safetensors.c: one file. shards.c: an index. gguf.c: a file, and the other parts of a split model. */
+/* safetensors.c, npz.c: one file. shards.c: an index. gguf.c: a file, and the other parts of a split model. */
 gx_status gx_safetensors_read(gx_checkpoint *checkpoint, const char *path, gx_error *error) GX_MUST_USE;
 gx_status gx_shards_read(gx_checkpoint *checkpoint, const char *index_path, gx_error *error) GX_MUST_USE;
+gx_status gx_npz_read(gx_checkpoint *checkpoint, const char *path, gx_error *error) GX_MUST_USE;
 gx_status gx_gguf_read(gx_checkpoint *checkpoint, const char *path, gx_error *error) GX_MUST_USE;
 
 #endif

@@ -140,3 +140,28 @@ gx_status gx_onnx_show_all_logits(gx_buffer *out, const void *bytes, size_t nbyt
         status = gx_fail(error, GX_ERROR_UNSUPPORTED, "the model has no node '%s'", selecting_node);
     return status;
 }
+
+gx_status gx_onnx_show_values(gx_buffer *out, const void *bytes, size_t nbytes, const char *const *names, size_t count, gx_error *error)
+{
+    gx_wire_reader reader = {bytes, (const uint8_t *)bytes + nbytes};
+    gx_wire_field field;
+    GX_WIRE_FOREACH(reader, field)
+    {
+        if (field.number != MODEL_GRAPH || field.type != 2) {
+            copy_field(out, &field, &reader);
+            continue;
+        }
+        gx_buffer graph = {0};
+        const gx_wire_reader content = gx_wire_open(&field);
+        gx_buffer_append(&graph, content.at, (size_t)(content.end - content.at));
+        for (size_t i = 0; i < count; i++) {
+            gx_buffer info = {0}; /* the name alone: ONNX Runtime infers type and shape */
+            gx_wire_string(&info, VALUE_NAME, names[i]);
+            gx_wire_message(&graph, GRAPH_OUTPUT, &info);
+            gx_buffer_deinit(&info);
+        }
+        gx_wire_message(out, MODEL_GRAPH, &graph);
+        gx_buffer_deinit(&graph);
+    }
+    return gx_buffer_check(out, error);
+}

@@ -219,21 +219,33 @@ static void print_table(gx_buffer *out, const job *j)
     }
 }
 
-static gx_status print(const job *j, gx_error *error)
+static gx_status print_json(const job *j, gx_error *error)
 {
     const gx_bench_options *o = j->options;
-    if (o->format == GX_FORMAT_JSON) {
-        yyjson_mut_doc *doc = gx_document_new();
-        if (!doc)
-            return gx_fail_memory(error);
-        fill_document(doc, j);
-        const gx_status sent = gx_document_send(doc, o->text, o->text_context, error);
-        yyjson_mut_doc_free(doc);
-        return sent;
-    }
+    char *text = NULL;
+    size_t nbytes = 0;
+    yyjson_mut_doc *doc = gx_document_new();
+    if (!doc)
+        return gx_fail_memory(error);
+    fill_document(doc, j);
+    gx_status status = gx_json_write(&text, &nbytes, doc, error);
+    yyjson_mut_doc_free(doc);
+    if (status == GX_OK && o->results_file)
+        status = gx_file_write_all(o->results_file, text, nbytes, error);
+    if (status == GX_OK && o->format == GX_FORMAT_JSON)
+        status = gx_text_send(o->text, o->text_context, text, nbytes, error);
+    gx_free(text);
+    return status;
+}
+
+static gx_status print(const job *j, gx_error *error)
+{
+    GX_TRY(print_json(j, error));
+    if (j->options->format == GX_FORMAT_JSON)
+        return GX_OK;
     gx_buffer text = {0};
     print_table(&text, j);
-    return gx_text_finish(&text, o->text, o->text_context, error);
+    return gx_text_finish(&text, j->options->text, j->options->text_context, error);
 }
 
 static gx_status run(job *j, gx_error *error)

@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "base/json.h"
+#include "onnx/model_edit.h"
 #include "onnx/model_reader.h"
 #include "pipeline/opened_model.h"
 #include "pipeline/static_document.h"
@@ -80,7 +81,8 @@ static gx_status add_weight(gx_opened_model *m, const gx_onnx_tensor *tensor, co
     return gx_shared_weights_add(m->weights, tensor->name, dtype, tensor->rank, tensor->dims, data, tensor->length, error);
 }
 
-/* The graphs of a pair name the same weights: those of one of them are all. */
+/* The graphs of a pair name the same weights: those of one of them are all. Norms are left to ONNX Runtime: its fp16 kernel
+ * packs them, and refuses to share what it packed. */
 static gx_status share_weights(gx_opened_model *m, gx_arena *arena, gx_runtime *runtime, const char *model_path, const char *data_path, gx_error *error)
 {
     char *bytes = NULL;
@@ -91,7 +93,7 @@ static gx_status share_weights(gx_opened_model *m, gx_arena *arena, gx_runtime *
     GX_TRY(gx_file_read_all(arena, model_path, MODEL_LIMIT, &bytes, &nbytes, error));
     gx_status status = gx_onnx_read(&model, arena, bytes, nbytes, error);
     for (const gx_onnx_tensor *tensor = status == GX_OK ? model.initializers : NULL; status == GX_OK && tensor; tensor = tensor->next)
-        if (tensor->location)
+        if (tensor->location && tensor->rank > 1)
             status = add_weight(m, tensor, model_path, error);
     if (status != GX_OK)
         gx_error_note(error, "%s", model_path);
@@ -100,8 +102,27 @@ static gx_status share_weights(gx_opened_model *m, gx_arena *arena, gx_runtime *
 
 /* ---- the pair ---- */
 
-static gx_status open_graphs(gx_opened_model *m, gx_arena *arena, gx_runtime *runtime, const description *d, const char *folder,
+static gx_status open_edited(gx_session **out, gx_runtime *runtime, const char *path, const char *folder, const gx_shown_values *shown,
                              const gx_session_options *options, gx_error *error)
+{
+    gx_arena *arena = gx_arena_new();
+    gx_buffer edited = {0};
+    char *bytes = NULL;
+    size_t nbytes = 0;
+    if (!arena)
+        return gx_fail_memory(error);
+    gx_status status = gx_file_read_all(arena, path, MODEL_LIMIT, &bytes, &nbytes, error);
+    if (status == GX_OK)
+        status = gx_onnx_show_values(&edited, bytes, nbytes, shown->names, shown->count, error);
+    if (status == GX_OK)
+        status = gx_session_open_bytes(out, runtime, path, edited.data, edited.nbytes, folder, options, error);
+    gx_buffer_deinit(&edited);
+    gx_arena_free(arena);
+    return status;
+}
+
+static gx_status open_graphs(gx_opened_model *m, gx_arena *arena, gx_runtime *runtime, const description *d, const char *folder,
+                             const gx_shown_values *shown, const gx_session_options *options, gx_error *error)
 {
     gx_session_options shared = *options;
     for (size_t i = 0; i < d->model_count; i++) {
@@ -111,14 +132,19 @@ static gx_status open_graphs(gx_opened_model *m, gx_arena *arena, gx_runtime *ru
         if (i == 0)
             GX_TRY(share_weights(m, arena, runtime, path, data, error));
         shared.weights = m->weights;
-        GX_TRY(gx_session_open(&m->sessions[i], runtime, path, &shared, error));
+        if (shown->count)
+            GX_TRY(open_edited(&m->sessions[i], runtime, path, folder, shown, &shared, error));
+        else
+            GX_TRY(gx_session_open(&m->sessions[i], runtime, path, &shared, error));
         m->session_count++;
     }
     return gx_static_decoder_open(&m->decoder, m->sessions, m->session_count, &d->rules, error);
 }
 
-static gx_status open_static(gx_opened_model *m, gx_runtime *runtime, const gx_model_file *file, const gx_session_options *options, gx_error *error)
+gx_status gx_opened_model_open_static(gx_opened_model *m, gx_runtime *runtime, const gx_model_file *file, const gx_shown_values *shown,
+                                      const gx_session_options *options, gx_error *error)
 {
+    *m = (gx_opened_model){0};
     yyjson_doc *document = NULL;
     description d = {0};
     gx_arena *arena = gx_arena_new();
@@ -128,7 +154,7 @@ static gx_status open_static(gx_opened_model *m, gx_runtime *runtime, const gx_m
     if (status == GX_OK)
         status = read_description(&d, yyjson_doc_get_root(document), file, error);
     if (status == GX_OK)
-        status = open_graphs(m, arena, runtime, &d, file->folder, options, error);
+        status = open_graphs(m, arena, runtime, &d, file->folder, shown, options, error);
     yyjson_doc_free(document);
     gx_arena_free(arena);
     return status;
@@ -138,7 +164,8 @@ gx_status gx_opened_model_open(gx_opened_model *out, gx_runtime *runtime, const 
                                gx_error *error)
 {
     *out = (gx_opened_model){0};
-    return file->is_static ? open_static(out, runtime, file, options, error) : open_dynamic(out, runtime, file, options, error);
+    return file->is_static ? gx_opened_model_open_static(out, runtime, file, &(gx_shown_values){0}, options, error)
+                           : open_dynamic(out, runtime, file, options, error);
 }
 
 void gx_opened_model_close(gx_opened_model *model)

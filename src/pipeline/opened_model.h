@@ -14,9 +14,17 @@ typedef struct gx_opened_model {
     gx_mapping *mapping;
 } gx_opened_model;
 
+/* Values of static graphs that they are to give as outputs, too, for a tap; {0}: none. */
+typedef struct gx_shown_values {
+    const char *const *names;
+    size_t count;
+} gx_shown_values;
+
 /* *out is to be closed, too, after a failure. */
 gx_status gx_opened_model_open(gx_opened_model *out, gx_runtime *runtime, const gx_model_file *file, const gx_session_options *options,
                                gx_error *error) GX_MUST_USE;
+gx_status gx_opened_model_open_static(gx_opened_model *out, gx_runtime *runtime, const gx_model_file *file, const gx_shown_values *shown,
+                                      const gx_session_options *options, gx_error *error) GX_MUST_USE;
 void gx_opened_model_close(gx_opened_model *model);
 
 #endif

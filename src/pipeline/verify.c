@@ -5,6 +5,8 @@
 #include "base/threads.h"
 #include "pipeline/local_source.h"
 #include "pipeline/manifest.h"
+#include "pipeline/output_folder.h"
+#include "pipeline/static_document.h"
 #include "pipeline/verify_internal.h"
 
 #define MANIFEST_LIMIT (UINT64_C(64) << 20)
@@ -189,6 +191,41 @@ static gx_status run(gx_verification *v, gx_error *error)
     return verdict(v, error);
 }
 
+/* A static pair: the same question, asked of other graphs. */
+static gx_status verify_static(const gx_verify_options *options, gx_error *error)
+{
+    gx_compare_options compare;
+    gx_compare_options_default(&compare);
+    compare.output_dir = options->output_dir;
+    compare.against = options->against;
+    compare.precisions = options->precisions;
+    compare.max_kl = options->max_kl;
+    compare.text_file = options->text_file;
+    compare.ort_library = options->ort_library;
+    compare.threads = options->threads;
+    compare.format = options->format;
+    compare.progress = options->progress;
+    compare.progress_context = options->progress_context;
+    compare.text = options->text;
+    compare.text_context = options->text_context;
+    return gx_compare(&compare, error);
+}
+
+static gx_status holds_only_static(bool *out, gx_verification *v, gx_error *error)
+{
+    gx_model_file files[GX_MAX_MODEL_FILES];
+    size_t count = 0;
+    char *manifest = gx_path_join(v->arena, v->options->output_dir, GX_STATIC_DOCUMENT_NAME);
+    if (!manifest)
+        return gx_fail_memory(error);
+    *out = false;
+    if (!gx_path_exists(manifest))
+        return GX_OK;
+    GX_TRY(gx_output_folder_models(files, &count, v->arena, v->options->output_dir, v->options->precisions, error));
+    *out = files[0].is_static; /* dynamic ones come first */
+    return GX_OK;
+}
+
 gx_status gx_verify(const gx_verify_options *options, gx_error *error)
 {
     gx_error_clear(error);
@@ -200,7 +237,10 @@ gx_status gx_verify(const gx_verify_options *options, gx_error *error)
     if (!v.arena)
         return gx_fail_memory(error);
     v.threads = options->threads ? options->threads : gx_cpu_count();
-    const gx_status status = run(&v, error);
+    bool only_static = false;
+    gx_status status = holds_only_static(&only_static, &v, error);
+    if (status == GX_OK)
+        status = only_static ? verify_static(options, error) : run(&v, error);
     gx_verify_free_truth(&v);
     gx_reference_free(v.reference);
     gx_runtime_close(v.runtime);

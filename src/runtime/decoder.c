@@ -118,6 +118,11 @@ bool gx_decoder_rewinds(const gx_decoder *decoder)
     return decoder->kind != &gx_static_decoder_kind || decoder->rewinds;
 }
 
+size_t gx_decoder_batch(const gx_decoder *decoder)
+{
+    return decoder->batch > 0 ? (size_t)decoder->batch : 0;
+}
+
 size_t gx_decoder_max_length(const gx_decoder *decoder)
 {
     return decoder->rules.max_length;

@@ -25,6 +25,7 @@ bool gx_decoder_shares_cache(const gx_decoder *decoder);
 size_t gx_decoder_layer_count(const gx_decoder *decoder);   /* those with a cache of their own */
 bool gx_decoder_rewinds(const gx_decoder *decoder);         /* false: caches that are bounded forget what they would go back to */
 size_t gx_decoder_max_length(const gx_decoder *decoder);    /* positions that a state may hold; 0: no limit of its own */
+size_t gx_decoder_batch(const gx_decoder *decoder);         /* rows of every call; 0: as many as wanted */
 uint64_t gx_decoder_vocabulary(const gx_decoder *decoder);  /* from the shape of logits; 0: not a number there */
 
 /* The caches of one batch and how far they are filled. */

@@ -64,6 +64,7 @@ struct gx_decoder_state {
     int64_t *ids, *starts, *last_index; /* [rows * longest call], [rows], [rows]: a call's inputs */
     int32_t *lengths, *total;  /* [rows], [1] */
     float *last_logits, *new_logits; /* [rows, vocabulary] */
+    const gx_static_tap *tap;        /* NULL: none */
 };
 
 static inline const gx_runtime *gx_decoder_runtime(const gx_decoder_state *state)

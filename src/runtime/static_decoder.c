@@ -94,3 +94,13 @@ gx_status gx_static_decoder_open(gx_decoder **out, gx_session *const *sessions, 
     *out = d;
     return GX_OK;
 }
+
+size_t gx_static_decoder_longest_call(const gx_decoder *decoder)
+{
+    return decoder->calls[0].sequence;
+}
+
+bool gx_static_decoder_takes_padding(const gx_decoder *decoder)
+{
+    return decoder->rules.padding;
+}

@@ -33,4 +33,19 @@ typedef struct gx_static_row {
  * GX_ERROR_ARGUMENT otherwise. On failure the state is good for a reset only. */
 gx_status gx_static_decoder_feed(gx_decoder_state *state, const gx_static_row *rows, gx_decoder_logits *out, gx_error *error) GX_MUST_USE;
 
+size_t gx_static_decoder_longest_call(const gx_decoder *decoder); /* ids a row */
+bool gx_static_decoder_takes_padding(const gx_decoder *decoder);   /* false: rows of a batch take equally many ids */
+
+/* Outputs of the graphs besides logits and caches, [rows * ids of the call, columns], looked at after every call: values
+ * [columns] as fp32, of the last id that the call took of row 0. */
+typedef struct gx_static_tap {
+    const char *const *names;
+    size_t count;
+    void (*callback)(void *context, size_t index, size_t columns, const float *values);
+    void *context;
+} gx_static_tap;
+
+/* `tap` must outlive the state or the next setting. NULL: none any more. */
+gx_status gx_static_decoder_set_tap(gx_decoder_state *state, const gx_static_tap *tap, gx_error *error) GX_MUST_USE;
+
 #endif

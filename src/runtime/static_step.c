@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "runtime/decoder_internal.h"
+#include "tensor/half.h"
 
 #define PADDING_ID 0
 #define MAX_INPUTS 4 /* besides the caches: input_ids, last_index, and position or the two lengths */
@@ -169,6 +170,51 @@ static gx_status add_inputs(gx_decoder_state *s, size_t *count, const gx_static_
     return call->wants_last_index ? add_input(s, count, "last_index", GX_DTYPE_I64, 1, dims, s->last_index, error) : GX_OK;
 }
 
+static gx_status show_tapped(gx_decoder_state *s, size_t index, gx_error *error)
+{
+    gx_ort_view view;
+    float *converted = NULL;
+    GX_TRY(gx_ort_tensor_describe(&view, gx_decoder_runtime(s), s->outputs[1 + s->decoder->slot_count + index], error));
+    if ((view.dtype != GX_DTYPE_F32 && view.dtype != GX_DTYPE_F16) || view.rank != 2)
+        return gx_fail(error, GX_ERROR_UNSUPPORTED, "'%s' is no matrix of floating-point numbers", s->tap->names[index]);
+    const size_t columns = (size_t)view.dims[1], first = (size_t)s->last_index[0] * columns;
+    if (first + columns > view.elements)
+        return gx_fail(error, GX_ERROR_FORMAT, "'%s' has %lld rows, too few for the call", s->tap->names[index], (long long)view.dims[0]);
+    const float *values = (const float *)view.data + first;
+    if (view.dtype == GX_DTYPE_F16) {
+        values = converted = gx_alloc(columns, sizeof *converted);
+        if (!converted)
+            return gx_fail_memory(error);
+        for (size_t i = 0; i < columns; i++)
+            converted[i] = gx_half_to_float(((const uint16_t *)view.data)[first + i]);
+    }
+    s->tap->callback(s->tap->context, index, columns, values);
+    gx_free(converted);
+    return GX_OK;
+}
+
+/* Frees them, too. */
+static gx_status show_all_tapped(gx_decoder_state *s, bool ran, gx_error *error)
+{
+    gx_status status = GX_OK;
+    for (size_t i = 0; s->tap && i < s->tap->count; i++) {
+        if (ran && status == GX_OK)
+            status = show_tapped(s, i, error);
+        if (ran)
+            gx_ort_tensor_free(gx_decoder_runtime(s), s->outputs[1 + s->decoder->slot_count + i]);
+    }
+    return status;
+}
+
+gx_status gx_static_decoder_set_tap(gx_decoder_state *state, const gx_static_tap *tap, gx_error *error)
+{
+    const size_t outputs = 1 + state->decoder->slot_count + (tap ? tap->count : 0);
+    state->output_names = GX_NEW_ARRAY(state->arena, const char *, outputs);
+    state->outputs = GX_NEW_ARRAY(state->arena, gx_ort_tensor *, outputs);
+    state->tap = tap;
+    return state->output_names && state->outputs ? GX_OK : gx_fail_memory(error);
+}
+
 /* Logits of one position go into new_logits; those of all are made by ONNX Runtime: *every, to be freed. */
 static gx_status run(gx_decoder_state *s, const gx_static_call *call, size_t inputs, gx_ort_tensor **every, gx_error *error)
 {
@@ -186,8 +232,15 @@ static gx_status run(gx_decoder_state *s, const gx_static_call *call, size_t inp
         s->output_names[1 + i] = d->slots[i].present_name;
         s->inputs[inputs + i] = s->outputs[1 + i] = s->caches[i];
     }
-    const gx_session_run_io io = {s->input_names, s->inputs, inputs + d->slot_count, s->output_names, s->outputs, 1 + d->slot_count};
-    const gx_status status = gx_session_run(call->session, &io, error);
+    const size_t tapped = s->tap ? s->tap->count : 0;
+    for (size_t i = 0; i < tapped; i++) {
+        s->output_names[1 + d->slot_count + i] = s->tap->names[i];
+        s->outputs[1 + d->slot_count + i] = NULL;
+    }
+    const gx_session_run_io io = {s->input_names, s->inputs, inputs + d->slot_count, s->output_names, s->outputs, 1 + d->slot_count + tapped};
+    gx_status status = gx_session_run(call->session, &io, error);
+    const gx_status shown = show_all_tapped(s, status == GX_OK, status == GX_OK ? error : NULL);
+    status = status != GX_OK ? status : shown;
     if (one)
         gx_ort_tensor_free(gx_decoder_runtime(s), s->outputs[0]);
     else if (status == GX_OK)
