@@ -96,6 +96,10 @@ const gx_value *gx_builder_present(gx_builder *b, gx_node *node, const gx_layer 
 const gx_value *gx_block_norm(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *weight, double epsilon_scale, double multiply,
                               const gx_stream_reader *reader);
 
+/* The same of what x makes of the residual stream: *stream becomes *stream + x, a value called `sum` (its whole name). */
+const gx_value *gx_block_add_norm(gx_builder *b, const char *sum, const char *leaf, const gx_value **stream, const gx_value *x, const gx_weight *weight,
+                                  double epsilon_scale, const gx_stream_reader *reader);
+
 /* The embedding's bytes are the head's when tied: both weigh errors as the head does. */
 static inline const float *gx_builder_head_importance(const gx_builder *b)
 {

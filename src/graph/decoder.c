@@ -1,35 +1,50 @@
 /* The straight line of a decoder: inputs, embedding, layers, head. */
-#include <stdio.h>
-
 #include "graph/builder.h"
 
-/* Adds a sub-layer's output to the stream, through its post-norm if the family has one (which then carries the scale). */
-static const gx_value *add_to_stream(gx_builder *b, const char *what, const gx_value *stream, const gx_value *output, const gx_weight *post_norm)
+/* A sub-layer's output, through its post-norm if the family has one (which then carries the residual scale). */
+static const gx_value *finish_sublayer(gx_builder *b, const char *leaf, const gx_value *output, const gx_weight *post_norm)
 {
-    char leaf[48];
-    if (post_norm->tensor) {
-        snprintf(leaf, sizeof leaf, "post_%s_layernorm", what);
-        output = gx_block_norm(b, leaf, output, post_norm, 1, b->residual_scale, NULL);
-    }
-    snprintf(leaf, sizeof leaf, "%s_residual", what);
-    return gx_builder_binary(b, "Add", leaf, stream, output);
+    return post_norm->tensor ? gx_block_norm(b, leaf, output, post_norm, 1, b->residual_scale, NULL) : output;
 }
 
-static const gx_value *build_layer(gx_builder *b, const gx_value *stream, const gx_layer *layer, uint32_t number)
+/* What a layer's output, added to the stream, is read by: the next layer's first norm. NULL: there is none. */
+static const gx_value *enter_next_layer(gx_builder *b, const gx_value **stream, const gx_value *output, uint32_t number)
 {
-    const double epsilon_scale = b->residual_scale * b->residual_scale;
-    gx_builder_set_scope(b, "/model/layers.%u", number);
-    const gx_value *x = gx_block_norm(b, "input_layernorm", stream, &layer->weights[GX_ROLE_INPUT_NORM], epsilon_scale, 1, gx_builder_qkv_reader(b, number));
+    const char *sum = gx_builder_name(b, "feedforward_residual");
+    if (number + 1 == b->model->num_hidden_layers) {
+        *stream = gx_graph_apply(b->graph, "Add", sum, output->dtype, output->shape, GX_INPUTS(*stream, output));
+        return NULL;
+    }
+    gx_builder_set_scope(b, "/model/layers.%u", number + 1);
+    return gx_block_add_norm(b, sum, "input_layernorm", stream, output, &b->model->layers[number + 1].weights[GX_ROLE_INPUT_NORM],
+                             b->residual_scale * b->residual_scale, gx_builder_qkv_reader(b, number + 1));
+}
+
+/* x: the stream, normed for attention. Returns the same for the next layer. */
+static const gx_value *build_layer(gx_builder *b, const gx_value **stream, const gx_value *x, uint32_t number)
+{
+    const gx_layer *layer = &b->model->layers[number];
     gx_builder_set_scope(b, "/model/layers.%u/self_attn", number);
     x = gx_block_attention(b, x, layer, number);
     gx_builder_set_scope(b, "/model/layers.%u", number);
-    stream = add_to_stream(b, "attention", stream, x, &layer->weights[GX_ROLE_POST_ATTENTION_NORM]);
-    x = gx_block_norm(b, "pre_feedforward_layernorm", stream, &layer->weights[GX_ROLE_PRE_FEEDFORWARD_NORM], epsilon_scale, 1,
-                      gx_builder_gate_up_reader(b, number));
+    x = finish_sublayer(b, "post_attention_layernorm", x, &layer->weights[GX_ROLE_POST_ATTENTION_NORM]);
+    x = gx_block_add_norm(b, gx_builder_name(b, "attention_residual"), "pre_feedforward_layernorm", stream, x,
+                          &layer->weights[GX_ROLE_PRE_FEEDFORWARD_NORM], b->residual_scale * b->residual_scale, gx_builder_gate_up_reader(b, number));
     gx_builder_set_scope(b, "/model/layers.%u/mlp", number);
     x = gx_block_mlp(b, x, layer, number);
     gx_builder_set_scope(b, "/model/layers.%u", number);
-    return add_to_stream(b, "feedforward", stream, x, &layer->weights[GX_ROLE_POST_FEEDFORWARD_NORM]);
+    x = finish_sublayer(b, "post_feedforward_layernorm", x, &layer->weights[GX_ROLE_POST_FEEDFORWARD_NORM]);
+    return enter_next_layer(b, stream, x, number);
+}
+
+static const gx_value *build_layers(gx_builder *b, const gx_value *stream)
+{
+    gx_builder_set_scope(b, "/model/layers.0");
+    const gx_value *x = gx_block_norm(b, "input_layernorm", stream, &b->model->layers[0].weights[GX_ROLE_INPUT_NORM],
+                                      b->residual_scale * b->residual_scale, 1, gx_builder_qkv_reader(b, 0));
+    for (uint32_t n = 0; n < b->model->num_hidden_layers; n++)
+        x = build_layer(b, &stream, x, n);
+    return stream;
 }
 
 static void describe(gx_builder *b)
@@ -53,9 +68,7 @@ static void build(gx_builder *b)
     gx_builder_set_scope(b, "/model/rotary_emb");
     gx_block_rope_tables(b);
     gx_builder_set_scope(b, "/model/embed_tokens");
-    const gx_value *stream = gx_block_embedding(b, input_ids);
-    for (uint32_t n = 0; n < b->model->num_hidden_layers; n++)
-        stream = build_layer(b, stream, &b->model->layers[n], n);
+    const gx_value *stream = build_layers(b, gx_block_embedding(b, input_ids));
     gx_builder_set_scope(b, "/lm_head");
     gx_block_head(b, stream);
 }

@@ -18,6 +18,10 @@ const gx_value *gx_dequantised_rows_product(gx_builder *b, const gx_product *p);
 /* blocks/norm.c */
 const gx_value *gx_rms_norm_operator(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *scale, double epsilon);
 const gx_value *gx_rms_norm_primitives(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *scale, double epsilon);
+const gx_value *gx_add_rms_norm_fused(gx_builder *b, const char *sum, const char *leaf, const gx_value **stream, const gx_value *x, const gx_value *scale,
+                                      double epsilon);
+const gx_value *gx_add_rms_norm_apart(gx_builder *b, const char *sum, const char *leaf, const gx_value **stream, const gx_value *x, const gx_value *scale,
+                                      double epsilon); /* Add, then the profile's rms_norm */
 
 /* blocks/rotate.c */
 const gx_value *gx_rotate_rows_operator(gx_builder *b, const char *leaf, const gx_value *x, const gx_layer *layer, uint32_t heads);

@@ -298,10 +298,16 @@ const gx_value *gx_node_output(gx_graph *graph, gx_node *node, const char *name,
     gx_value *value = new_value(graph, name, dtype, shape);
     if (!value)
         return &no_value;
-    if (node->output_count == GX_NODE_MAX_OUTPUTS)
+    if (node->output_count >= GX_NODE_MAX_OUTPUTS)
         GX_BUG("a node with too many outputs");
     node->outputs[node->output_count++] = value;
     return value;
+}
+
+void gx_node_skip_outputs(gx_graph *graph, gx_node *node, unsigned count)
+{
+    if (!graph->failed)
+        node->output_count += count;
 }
 
 const gx_value *gx_graph_apply(gx_graph *graph, const char *op_type, const char *name, gx_dtype dtype, gx_shape shape, unsigned input_count,

@@ -65,7 +65,7 @@ typedef struct gx_node {
     const char *name;
     const gx_value *inputs[GX_NODE_MAX_INPUTS]; /* NULL: an optional input left out */
     unsigned input_count;
-    const gx_value *outputs[GX_NODE_MAX_OUTPUTS];
+    const gx_value *outputs[GX_NODE_MAX_OUTPUTS]; /* NULL: not wanted */
     unsigned output_count;
     gx_attribute *attributes;
     struct gx_node *next;
@@ -168,6 +168,9 @@ void gx_node_ints(gx_graph *graph, gx_node *node, const char *name, size_t count
 
 /* Declares the node's next output. `name` NULL: "<node name>:<index>" or, for the first, the node's own name. */
 const gx_value *gx_node_output(gx_graph *graph, gx_node *node, const char *name, gx_dtype dtype, gx_shape shape);
+
+/* The node's next `count` outputs are optional ones that nobody wants. */
+void gx_node_skip_outputs(gx_graph *graph, gx_node *node, unsigned count);
 
 /* A node without attributes and with one output. */
 const gx_value *gx_graph_apply(gx_graph *graph, const char *op_type, const char *name, gx_dtype dtype, gx_shape shape, unsigned input_count,

@@ -40,6 +40,9 @@ struct gx_profile {
     const gx_value *(*products[GX_SCHEME_KIND_COUNT])(gx_builder *b, const gx_product *p);
     /* x times scale over its root mean square along the last dimension. scale: [columns], of the activation type. */
     const gx_value *(*rms_norm)(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *scale, double epsilon);
+    /* The same of *stream + x, which *stream then is; `sum` is the sum's whole name. */
+    const gx_value *(*add_rms_norm)(gx_builder *b, const char *sum, const char *leaf, const gx_value **stream, const gx_value *x, const gx_value *scale,
+                                    double epsilon);
     const gx_value *(*rotate)(gx_builder *b, const char *leaf, const gx_value *x, const gx_layer *layer, uint32_t heads);
     const gx_value *(*gelu)(gx_builder *b, const gx_value *x); /* fp32 */
     const gx_value *(*slots)(gx_builder *b, const gx_cache_kind *kind); /* where a call's keys go; NULL: the operator knows */

@@ -83,7 +83,7 @@ static void write_node(gx_buffer *out, const gx_node *node)
     for (unsigned i = 0; i < input_count; i++)
         gx_wire_string(&message, NODE_INPUT, node->inputs[i] ? node->inputs[i]->name : "");
     for (unsigned i = 0; i < node->output_count; i++)
-        gx_wire_string(&message, NODE_OUTPUT, node->outputs[i]->name);
+        gx_wire_string(&message, NODE_OUTPUT, node->outputs[i] ? node->outputs[i]->name : "");
     gx_wire_string(&message, NODE_NAME, node->name);
     gx_wire_string(&message, NODE_OP_TYPE, node->op_type);
     for (const gx_attribute *attribute = node->attributes; attribute; attribute = attribute->next)
@@ -130,7 +130,7 @@ static void write_inner_values(gx_buffer *out, const gx_graph *graph)
 {
     for (const gx_node *node = graph->nodes; node; node = node->next)
         for (unsigned i = 0; i < node->output_count; i++) {
-            bool is_output = false;
+            bool is_output = !node->outputs[i];
             for (size_t k = 0; k < graph->output_count && !is_output; k++)
                 is_output = graph->outputs[k] == node->outputs[i];
             if (!is_output)

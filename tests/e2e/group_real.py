@@ -48,6 +48,37 @@ def parity(environment, source):
     problems.report()
 
 
+def far_positions(environment):
+    """Beyond some thousand positions Transformers' fp32 angles show; with angles in double it is the judge there, too."""
+    import types
+
+    import torch
+    import transformers
+    from safetensors.numpy import load_file
+    source, count = source_at("gemma-3-270m-f32"), 2048
+    model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
+    rotary = model.model.rotary_emb
+
+    def forward(self, x, position_ids, layer_type):
+        parameters, width = self.config.rope_parameters[layer_type], self.config.head_dim
+        frequencies = parameters["rope_theta"] ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+        angles = position_ids[..., None].double() * frequencies
+        angles = torch.cat((angles, angles), dim=-1)
+        return angles.cos().float(), angles.sin().float()
+
+    rotary.forward = types.MethodType(forward, rotary)
+    windows = load_file(ROOT / "tests" / "data" / "eval_ids.safetensors")["input_ids"]
+    ids = np.concatenate([windows[0], windows[1:, 1:].reshape(-1)])[None, :count]
+    with torch.no_grad():
+        hidden = model.model(torch.from_numpy(ids), use_cache=False).last_hidden_state[0, ::61]
+        expected = model.lm_head(hidden).numpy()
+    decoder = Decoder(built(environment, "gemma-3-270m-f32", "fp32") / "onnx" / "model.onnx", threads=2)
+    found = np.concatenate([piece[0] for piece in decoder.pieces(ids, [512] * (count // 512))])[::61]
+    difference = np.abs(found - expected).max() / expected.std(-1).mean()
+    print(f"{count} positions: largest difference {difference:.1e} std", flush=True)
+    check(difference <= 2e-4, f"the logits differ by {difference:.2e} std")
+
+
 def tool(name, *arguments):
     done = subprocess.run([sys.executable, ROOT / "tools" / name, *map(str, arguments)], capture_output=True, text=True)
     print(done.stdout, end="", flush=True)
@@ -95,6 +126,7 @@ def tests(environment):
         return
     for source in ("gemma-3-270m-f32", "gemma-3-270m-bf16", "gemma-3-270m-q4_k_m.gguf"):
         yield f"parity[{source}]", lambda e, s=source: parity(e, s)
+    yield "far_positions", far_positions
     yield "fp16_arithmetic", fp16_arithmetic
     yield "verify_agrees", verify_agrees
     yield "checker", checker

@@ -49,14 +49,44 @@ const gx_value *gx_rms_norm_primitives(gx_builder *b, const char *leaf, const gx
     return gx_builder_cast(b, leaf, gx_builder_binary(b, "Mul", gx_builder_leaf(b, leaf, "/scaled"), normed, wide_scale), x->dtype);
 }
 
-const gx_value *gx_block_norm(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *weight, double epsilon_scale, double multiply,
-                              const gx_stream_reader *reader)
+/* One node for a sum and its norm: a decode step is some hundred small nodes beside few large ones, and each costs a cold start. */
+const gx_value *gx_add_rms_norm_fused(gx_builder *b, const char *sum, const char *leaf, const gx_value **stream, const gx_value *x, const gx_value *scale,
+                                      double epsilon)
+{
+    gx_graph *g = b->graph;
+    gx_node *node = gx_graph_node(g, "com.microsoft:SkipSimplifiedLayerNormalization", gx_builder_name(b, leaf), GX_INPUTS(*stream, x, scale));
+    gx_node_float(g, node, "epsilon", epsilon);
+    const gx_value *normed = gx_node_output(g, node, NULL, x->dtype, x->shape);
+    gx_node_skip_outputs(g, node, 2); /* of training */
+    *stream = gx_node_output(g, node, sum, x->dtype, x->shape);
+    return normed;
+}
+
+const gx_value *gx_add_rms_norm_apart(gx_builder *b, const char *sum, const char *leaf, const gx_value **stream, const gx_value *x, const gx_value *scale,
+                                      double epsilon)
+{
+    *stream = gx_graph_apply(b->graph, "Add", sum, x->dtype, x->shape, GX_INPUTS(*stream, x));
+    return b->profile->rms_norm(b, leaf, *stream, scale, epsilon);
+}
+
+static const gx_value *norm_scale(gx_builder *b, const char *leaf, const gx_weight *weight, double multiply, const gx_stream_reader *reader)
 {
     gx_graph *g = b->graph;
     const gx_recipe recipe = {.sources = {weight}, .source_count = 1, .multiply = multiply, .column_scales = reader ? reader->inverse : NULL};
     const gx_scheme scheme = {.kind = GX_SCHEME_FLOAT, .dtype = b->activation};
-    const char *weight_name = gx_builder_leaf(b, gx_builder_name(b, leaf), "/weight");
-    gx_stored *stored = gx_graph_store(g, weight_name, &recipe, &scheme, "norms: the activation type");
-    const gx_value *scale = gx_graph_stored_value(g, weight_name, stored, GX_PART_VALUES, b->activation, GX_SHAPE(gx_dim_number(weight->columns)));
-    return b->profile->rms_norm(b, leaf, x, scale, b->model->rms_norm_eps * epsilon_scale);
+    const char *name = gx_builder_leaf(b, gx_builder_name(b, leaf), "/weight");
+    gx_stored *stored = gx_graph_store(g, name, &recipe, &scheme, "norms: the activation type");
+    return gx_graph_stored_value(g, name, stored, GX_PART_VALUES, b->activation, GX_SHAPE(gx_dim_number(weight->columns)));
+}
+
+const gx_value *gx_block_norm(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *weight, double epsilon_scale, double multiply,
+                              const gx_stream_reader *reader)
+{
+    return b->profile->rms_norm(b, leaf, x, norm_scale(b, leaf, weight, multiply, reader), b->model->rms_norm_eps * epsilon_scale);
+}
+
+const gx_value *gx_block_add_norm(gx_builder *b, const char *sum, const char *leaf, const gx_value **stream, const gx_value *x, const gx_weight *weight,
+                                  double epsilon_scale, const gx_stream_reader *reader)
+{
+    return b->profile->add_rms_norm(b, sum, leaf, stream, x, norm_scale(b, leaf, weight, 1, reader), b->model->rms_norm_eps * epsilon_scale);
 }

@@ -116,7 +116,8 @@ static void check_order(const tiny_decoder *d)
                 fail_msg("%s reads '%s', which is not made before", node->name, node->inputs[i]->name);
         assert_true(node->output_count > 0);
         for (unsigned i = 0; i < node->output_count; i++)
-            add_new(&values, node->outputs[i]->name);
+            if (node->outputs[i])
+                add_new(&values, node->outputs[i]->name);
     }
     for (size_t i = 0; i < d->graph->output_count; i++)
         assert_true(has(&values, d->graph->outputs[i]->name));
