@@ -101,14 +101,6 @@ def rms_normalization(run, node, x, scale):
     return (normal.to(x.dtype).float() * scale.float()).to(x.dtype)
 
 
-def skip_rms_normalization(run, node, x, skip, scale):
-    """The sum is rounded, as the stream that goes on is; kernels that norm the exact one are nearer to fp32."""
-    total = (x.float() + skip.float()).to(x.dtype)
-    wide = total.float()
-    normal = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + attributes(node)["epsilon"])
-    return (normal.to(x.dtype).float() * scale.float()).to(x.dtype), None, None, total
-
-
 def rotary(run, node, x, cos, sin):
     heads = attributes(node)["num_heads"]
     batch, length, width = x.shape
@@ -189,7 +181,7 @@ def divide(a, b):
 OPERATORS = {
     "Cast": cast, "Add": elementwise(torch.add), "Sub": elementwise(torch.sub), "Mul": elementwise(torch.mul), "Div": elementwise(divide),
     "Floor": elementwise(torch.floor), "Tanh": elementwise(torch.tanh), "Gemm": gemm, "MatMulNBits": matmul_nbits,
-    "RMSNormalization": rms_normalization, "SkipSimplifiedLayerNormalization": skip_rms_normalization, "RotaryEmbedding": rotary, "GroupQueryAttention": attention, "Split": split, "Shape": shape,
+    "RMSNormalization": rms_normalization, "RotaryEmbedding": rotary, "GroupQueryAttention": attention, "Split": split, "Shape": shape,
     "Reshape": reshape, "Gather": gather, "Slice": slice_, "Unsqueeze": unsqueeze, "Gelu": gelu,
     "Concat": lambda run, node, *x: torch.cat(x, dim=attributes(node)["axis"]), "Expand": lambda run, node, x, wanted: x.expand(torch.broadcast_shapes(x.shape, wanted.tolist())),
     "Transpose": lambda run, node, x: x.permute(attributes(node)["perm"]),
