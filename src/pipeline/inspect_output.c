@@ -13,11 +13,15 @@ static const char *text_at(yyjson_val *object, const char *key)
 static void print_precision(gx_buffer *out, const gx_inspect_options *options, const char *name, yyjson_val *precision)
 {
     size_t index, count;
-    yyjson_val *entry;
-    gx_buffer_printf(out, "%s: onnx/%s, logits of %s\n", name, text_at(precision, "model"),
-                     text_at(precision, "logits")[0] == 'a' ? "every position" : "the last position");
+    yyjson_val *entry, *models = yyjson_obj_get(precision, "models"); /* of a static pair, beside the manifest */
+    const char *folder = models ? "" : "onnx/";
+    gx_buffer_printf(out, "%s:", name);
+    if (!models)
+        gx_buffer_printf(out, " %s%s", folder, text_at(precision, "model"));
+    yyjson_arr_foreach(models, index, count, entry) gx_buffer_printf(out, " %s", yyjson_is_str(entry) ? yyjson_get_str(entry) : "?");
+    gx_buffer_printf(out, ", logits of %s\n", text_at(precision, "logits")[0] == 'a' ? "every position" : "the last position");
     yyjson_arr_foreach(yyjson_obj_get(precision, "data"), index, count, entry)
-        gx_buffer_printf(out, "  onnx/%-36s %14" PRIu64 " bytes\n", text_at(entry, "name"), yyjson_get_uint(yyjson_obj_get(entry, "bytes")));
+        gx_buffer_printf(out, "  %s%-36s %14" PRIu64 " bytes\n", folder, text_at(entry, "name"), yyjson_get_uint(yyjson_obj_get(entry, "bytes")));
     if (!options->tensors)
         return;
     yyjson_arr_foreach(yyjson_obj_get(precision, "tensors"), index, count, entry)
