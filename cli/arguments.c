@@ -158,3 +158,20 @@ void print_options(const option *options, unsigned option_count)
             printf("  %-34s%s\n", left, options[i].help);
     }
 }
+
+gx_status parse_numbers(unsigned *out, unsigned capacity, const char *name, const option_list *list, gx_error *error)
+{
+    if (list->count > capacity)
+        return argument_error(error, "%s: at most %u values", name, capacity);
+    if (list->count)
+        memset(out, 0, capacity * sizeof *out);
+    for (unsigned i = 0; i < list->count; i++) {
+        char *end = NULL;
+        const char *text = list->values[i];
+        const unsigned long value = strtoul(text, &end, 10);
+        if (text[0] < '0' || text[0] > '9' || *end || value == 0 || value > 1u << 30)
+            return argument_error(error, "%s: '%s' is no number above 0", name, text);
+        out[i] = (unsigned)value;
+    }
+    return GX_OK;
+}

@@ -35,6 +35,9 @@ gx_status parse_arguments(int argc, char **argv, const option *options, unsigned
 /* GX_ERROR_ARGUMENT with this message. */
 gx_status argument_error(gx_error *error, const char *format, ...);
 
+/* Numbers above 0 into `out`, from its first entry on; an empty list leaves it as it is. `name` is the option's. */
+gx_status parse_numbers(unsigned *out, unsigned capacity, const char *name, const option_list *list, gx_error *error);
+
 /* The options part of a help text. */
 void print_options(const option *options, unsigned option_count);
 

@@ -1,6 +1,5 @@
 /* gemma-onnx convert */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
@@ -31,20 +30,6 @@ static gx_status parse_choice(unsigned *out, const char *option_name, const char
     return value ? argument_error(error, "%s: there is no '%s'; see --help", option_name, value) : GX_OK;
 }
 
-static gx_status parse_lengths(unsigned *lengths, const option_list *list, gx_error *error)
-{
-    if (list->count > GX_CONVERT_MAX_LENGTHS)
-        return argument_error(error, "--seq_length: at most %d values", GX_CONVERT_MAX_LENGTHS);
-    for (unsigned i = 0; i < list->count; i++) {
-        char *end = NULL;
-        const unsigned long value = strtoul(list->values[i], &end, 10);
-        if (list->values[i][0] < '0' || list->values[i][0] > '9' || *end || value == 0 || value > 1u << 30)
-            return argument_error(error, "--seq_length: '%s' is not a length", list->values[i]);
-        lengths[i] = (unsigned)value;
-    }
-    return GX_OK;
-}
-
 typedef struct choices {
     option_list precisions, lengths;
     const char *profile, *cache;
@@ -59,7 +44,7 @@ static gx_status take_choices(gx_convert_options *convert, const choices *c, gx_
     unsigned profile = GX_PROFILE_ORT, cache = 0;
     gx_status status = parse_precisions(&convert->build.precisions, &c->precisions, error);
     if (status == GX_OK)
-        status = parse_lengths(convert->sequence_lengths, &c->lengths, error);
+        status = parse_numbers(convert->sequence_lengths, GX_CONVERT_MAX_LENGTHS, "--seq_length", &c->lengths, error);
     if (status == GX_OK)
         status = parse_choice(&profile, "--profile", c->profile, profiles, 3, error);
     if (status == GX_OK)
@@ -162,6 +147,8 @@ int command_convert(int argc, char **argv)
         {{"--tolerance"}, OPTION_DOUBLE, &c.tolerance, "X", "largest difference of an fp32 logit (default 1e-3)"},
         {{"--benchmark"}, OPTION_FLAG, &c.benchmark, NULL, "then measure the speed: benchmark_results.json"},
         {{"--ort-library"}, OPTION_STRING, &c.ort_library, "FILE", "libonnxruntime.so"},
+        {{"--lint"}, OPTION_STRING, &convert.lint, "TARGET", "say what qnn, coreml, openvino, webnn or webgpu does not take"},
+        {{"--lint-strict"}, OPTION_FLAG, &convert.lint_strict, NULL, "with --lint: write nothing then, exit status 5"},
         {{"--all-logits"}, OPTION_FLAG, &build->all_logits, NULL, "logits of every position of a prefill call instead of one"},
         {{"--force"}, OPTION_FLAG, &build->force, NULL, "overwrite existing models"},
         {{"-n", "--dry-run"}, OPTION_FLAG, &build->dry_run, NULL, "print the plan, write nothing"},

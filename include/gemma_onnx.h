@@ -125,6 +125,8 @@ typedef struct gx_convert_options {
     gx_profile_choice profile; /* default GX_PROFILE_ORT */
     bool bounded_cache;        /* layers with a sliding window keep no more than it, and some slack */
     unsigned first_precision;  /* the bit whose files have no precision in their names; 0, the default: the lowest */
+    const char *lint;          /* qnn, coreml, openvino, webnn, webgpu: what that target does not take goes to `text` first; NULL: nothing */
+    bool lint_strict;          /* GX_ERROR_UNSUPPORTED, before anything is written, when there is any */
 } gx_convert_options;
 
 GX_API void gx_convert_options_default(gx_convert_options *options);

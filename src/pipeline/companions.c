@@ -30,7 +30,7 @@ static gx_status add_external_data(yyjson_mut_doc *doc, const gx_plan *plan, yyj
     yyjson_val *key, *value;
     yyjson_obj_foreach(earlier, index, count, key, value)
         yyjson_mut_obj_add(files, yyjson_val_mut_copy(doc, key), yyjson_val_mut_copy(doc, value));
-    for (unsigned t = 0; t < plan->target_count; t++) {
+    for (unsigned t = 0; t < plan->target_count && !plan->request; t++) {
         yyjson_mut_obj_remove_key(files, plan->targets[t].graphs[0].name);
         yyjson_mut_obj_add_uint(doc, files, plan->targets[t].graphs[0].name, plan->targets[t].data_files);
     }
@@ -49,7 +49,7 @@ static gx_status stage_config(gx_staging *staging, const gx_plan *plan, const ch
     char *text = NULL;
     size_t nbytes = 0;
     gx_status status = GX_OK;
-    if (!plan->request) /* Transformers.js has no use for static graphs */
+    if (!plan->request || settings) /* Transformers.js has no use for static graphs, but for what was built beside them */
         status = add_external_data(plan->model->config, plan, yyjson_obj_get(settings, "use_external_data_format"), error);
     if (status == GX_OK)
         status = gx_json_write(&text, &nbytes, plan->model->config, error);

@@ -6,6 +6,7 @@
 #include "pipeline/clock.h"
 #include "pipeline/companions.h"
 #include "pipeline/document.h"
+#include "pipeline/lint_report.h"
 #include "pipeline/local_source.h"
 #include "pipeline/manifest.h"
 #include "pipeline/plan_text.h"
@@ -177,10 +178,13 @@ static uint64_t target_nbytes(const gx_target *target)
 
 static void summarise_text(gx_buffer *out, const job *j, double seconds)
 {
-    for (unsigned t = 0; t < j->plan->target_count; t++)
-        for (unsigned i = 0; i < j->plan->targets[t].graph_count; i++)
-            gx_buffer_printf(out, "%-8s %s/%-24s %10.1f MB\n", j->plan->targets[t].policy->name, j->models_dir, j->plan->targets[t].graphs[i].name,
-                             (double)target_nbytes(&j->plan->targets[t]) / 1e6);
+    for (unsigned t = 0; t < j->plan->target_count; t++) {
+        const gx_target *target = &j->plan->targets[t];
+        gx_buffer_printf(out, "%-8s %s/%-24s", target->policy->name, j->models_dir, target->graphs[0].name);
+        for (unsigned i = 1; i < target->graph_count; i++) /* on the same weights */
+            gx_buffer_printf(out, " %-24s", target->graphs[i].name);
+        gx_buffer_printf(out, " %10.1f MB\n", (double)target_nbytes(target) / 1e6);
+    }
     gx_buffer_printf(out, "read %.1f MB of source in %.2f s; peak memory %.0f MB\n", (double)j->plan->source_nbytes / 1e6, seconds,
                      (double)gx_peak_memory_nbytes() / 1e6);
 }
@@ -196,7 +200,9 @@ static gx_status summarise_json(const job *j, double seconds, gx_error *error)
         const gx_target *target = &j->plan->targets[t];
         yyjson_mut_val *entry = yyjson_mut_arr_add_obj(doc, files);
         yyjson_mut_obj_add_str(doc, entry, "precision", target->policy->name);
-        yyjson_mut_obj_add_str(doc, entry, "model", target->graphs[0].name);
+        yyjson_mut_val *models = yyjson_mut_obj_add_arr(doc, entry, "models");
+        for (unsigned i = 0; i < target->graph_count; i++)
+            yyjson_mut_arr_add_str(doc, models, target->graphs[i].name);
         yyjson_mut_obj_add_uint(doc, entry, "bytes", target_nbytes(target));
     }
     yyjson_mut_obj_add_uint(doc, root, "source_bytes", j->plan->source_nbytes);
@@ -235,6 +241,8 @@ static gx_status write_output(job *j, gx_error *error)
 static gx_status run(job *j, gx_error *error)
 {
     GX_TRY(prepare(j, error));
+    if (j->request && j->request->lint)
+        GX_TRY(gx_lint_plan(j->plan, j->request->lint, j->request->lint_strict, j->options, error));
     if (j->options->dry_run)
         return gx_plan_print(j->plan, j->options, error);
     GX_TRY(prepare_output(j, error));
@@ -293,11 +301,15 @@ static gx_status make_request(gx_static_request *request, const gx_convert_optio
         return gx_fail(error, GX_ERROR_ARGUMENT, "maximum length 0");
     if ((unsigned)options->profile >= GX_PROFILE_COUNT)
         return gx_fail(error, GX_ERROR_ARGUMENT, "no such profile");
+    if (options->lint)
+        GX_TRY(gx_lint_check_name(options->lint, error));
     const unsigned precisions = options->build.precisions;
     *request = (gx_static_request){.profile = gx_profile_get((unsigned)options->profile),
                                    .batch_size = options->batch_size,
                                    .max_length = options->max_length,
                                    .bounded = options->bounded_cache,
+                                   .lint = options->lint,
+                                   .lint_strict = options->lint_strict,
                                    .plain_precision = options->first_precision ? options->first_precision : precisions & -precisions};
     return check_lengths(request, options, error);
 }

@@ -40,6 +40,8 @@ static void print_manifest(gx_buffer *out, const gx_inspect_options *options, yy
         gx_buffer_printf(out, "  %s  sha256 %s\n", text_at(entry, "name"), text_at(entry, "sha256"));
     yyjson_obj_foreach(yyjson_obj_get(manifest, "precisions"), index, count, key, entry)
         print_precision(out, options, yyjson_get_str(key), entry);
+    yyjson_obj_foreach(yyjson_obj_get(manifest, "static_precisions"), index, count, key, entry)
+        print_precision(out, options, yyjson_get_str(key), entry);
 }
 
 gx_status gx_inspect_manifest(const gx_inspect_options *options, yyjson_val *manifest, gx_error *error)

@@ -95,7 +95,7 @@ static void keep_old(yyjson_mut_doc *doc, yyjson_mut_val *precisions, yyjson_val
 {
     size_t index, count;
     yyjson_val *key, *value;
-    yyjson_obj_foreach(yyjson_obj_get(old, "precisions"), index, count, key, value)
+    yyjson_obj_foreach(old, index, count, key, value)
     {
         if (!yyjson_mut_obj_get(precisions, yyjson_get_str(key)))
             yyjson_mut_obj_add(precisions, yyjson_val_mut_copy(doc, key), yyjson_val_mut_copy(doc, value));
@@ -112,13 +112,17 @@ gx_status gx_manifest_make(char **out, size_t *nbytes, const gx_plan *plan, cons
     yyjson_mut_obj_add_str(doc, root, "tool", "gemma-onnx");
     yyjson_mut_obj_add_str(doc, root, "version", gx_version());
     add_source(doc, root, plan, hashes);
-    yyjson_mut_obj_add_str(doc, root, "form", plan->request ? "static" : "dynamic");
-    yyjson_mut_val *precisions = yyjson_mut_obj_add_obj(doc, root, "precisions");
+    yyjson_mut_val *forms[2] = {yyjson_mut_obj_add_obj(doc, root, "precisions"), yyjson_mut_obj_add_obj(doc, root, "static_precisions")};
     gx_status status = GX_OK;
     for (unsigned t = 0; status == GX_OK && t < plan->target_count; t++)
-        status = add_target(doc, precisions, plan, &plan->targets[t], options, error);
-    if (status == GX_OK && gx_manifest_is_same_origin(old, plan, hashes))
-        keep_old(doc, precisions, old);
+        status = add_target(doc, forms[plan->request != NULL], plan, &plan->targets[t], options, error);
+    if (status == GX_OK && gx_manifest_is_same_origin(old, plan, hashes)) {
+        keep_old(doc, forms[0], yyjson_obj_get(old, "precisions"));
+        if (!plan->request) /* a folder holds one pair */
+            keep_old(doc, forms[1], yyjson_obj_get(old, "static_precisions"));
+    }
+    if (status == GX_OK && yyjson_mut_obj_size(forms[1]) == 0)
+        yyjson_mut_obj_remove_key(root, "static_precisions");
     if (status == GX_OK)
         status = gx_json_write(out, nbytes, doc, error);
     yyjson_mut_doc_free(doc);

@@ -112,6 +112,14 @@ static gx_status make_static_graph(gx_target *target, gx_plan *plan, unsigned le
     return gx_decoder_build(&entry->graph, plan->arena, plan->model, &decoder, error);
 }
 
+gx_static_form gx_static_request_form(const gx_static_request *request)
+{
+    gx_static_form form = {.batch_size = request->batch_size, .max_length = request->max_length, .bounded = request->bounded};
+    for (unsigned i = 0; i < request->sequence_count; i++)
+        form.longest_call = request->sequence_lengths[i] > form.longest_call ? request->sequence_lengths[i] : form.longest_call;
+    return form;
+}
+
 static gx_status make_static_graphs(gx_target *target, gx_plan *plan, const gx_build_options *options, gx_error *error)
 {
     const gx_static_request *request = plan->request;
@@ -120,9 +128,7 @@ static gx_status make_static_graphs(gx_target *target, gx_plan *plan, const gx_b
     target->data_name = suffix ? gx_arena_printf(plan->arena, "gemma%s.onnx_data", suffix) : NULL;
     if (!target->data_name)
         return gx_fail_memory(error);
-    gx_static_form form = {.batch_size = request->batch_size, .max_length = request->max_length, .bounded = request->bounded};
-    for (unsigned i = 0; i < request->sequence_count; i++)
-        form.longest_call = request->sequence_lengths[i] > form.longest_call ? request->sequence_lengths[i] : form.longest_call;
+    const gx_static_form form = gx_static_request_form(request);
     for (unsigned i = 0; i < request->sequence_count; i++)
         GX_TRY(make_static_graph(target, plan, request->sequence_lengths[i], &form, suffix, options, error));
     return make_static_graph(target, plan, 0, &form, suffix, options, error);

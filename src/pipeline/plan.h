@@ -21,7 +21,12 @@ typedef struct gx_static_request {
     unsigned sequence_count;
     bool bounded;
     unsigned plain_precision; /* the bit whose files carry no suffix */
+    const char *lint;         /* a target; NULL: none */
+    bool lint_strict;
 } gx_static_request;
+
+/* What its graphs have in common; sequence_length is each one's own. */
+gx_static_form gx_static_request_form(const gx_static_request *request);
 
 typedef struct gx_target_graph {
     gx_graph *graph;

@@ -53,7 +53,9 @@ static void describe_target_json(yyjson_mut_doc *doc, yyjson_mut_val *targets, c
     char scheme[96];
     yyjson_mut_val *entry = yyjson_mut_arr_add_obj(doc, targets);
     yyjson_mut_obj_add_strcpy(doc, entry, "precision", target->policy->name);
-    yyjson_mut_obj_add_strcpy(doc, entry, "model", target->graphs[0].name);
+    yyjson_mut_val *models = yyjson_mut_obj_add_arr(doc, entry, "models");
+    for (unsigned i = 0; i < target->graph_count; i++)
+        yyjson_mut_arr_add_strcpy(doc, models, target->graphs[i].name);
     yyjson_mut_obj_add_real(doc, entry, "residual_scale", target->residual_scale);
     yyjson_mut_val *files = yyjson_mut_obj_add_arr(doc, entry, "data");
     for (unsigned i = 0; i < target->data_files; i++) {

@@ -11,8 +11,8 @@ static const struct {
     const char *name, *role;
 } roles[] = {
     {"input_ids", "token ids; behind a short prompt, any id as padding"},
-    {"seqlens_k", "row by row, the positions that count after this call, minus 1; padding does not"},
-    {"total_sequence_length", "the positions that the caches hold after this call, padding included: at least sequence_length"},
+    {"seqlens_k", "row by row: decode: the position of the id; prefill at position 0: the ids that are no padding, minus 1; prefill behind others: total_sequence_length - 1"},
+    {"total_sequence_length", "position of the call's first id (decode: of the row that is furthest) plus sequence_length"},
     {"position", "row by row, the position of the call's first id; the caches hold the positions before it"},
     {"last_index", "row by row, which id of the call the logits are of"},
     {"logits", "scores of the next id"},
@@ -74,18 +74,10 @@ static void add_precision(yyjson_mut_doc *doc, yyjson_mut_val *precisions, const
         add_graph(doc, graphs, target, i);
 }
 
-static gx_static_form form_of(const gx_static_request *request)
-{
-    gx_static_form form = {.batch_size = request->batch_size, .max_length = request->max_length, .bounded = request->bounded};
-    for (unsigned i = 0; i < request->sequence_count; i++)
-        form.longest_call = request->sequence_lengths[i] > form.longest_call ? request->sequence_lengths[i] : form.longest_call;
-    return form;
-}
-
 /* Names by pattern: past_key_values.<layer>.key|value go in, present.<layer>.key|value come out. */
 static bool add_caches(yyjson_mut_doc *doc, yyjson_mut_val *root, const gx_plan *plan)
 {
-    const gx_static_form form = form_of(plan->request);
+    const gx_static_form form = gx_static_request_form(plan->request);
     yyjson_mut_val *caches = yyjson_mut_obj_add_arr(doc, root, "caches");
     bool any_bounded = false;
     for (uint32_t n = 0; n < plan->model->num_hidden_layers; n++) {

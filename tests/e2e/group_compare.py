@@ -9,6 +9,7 @@ import onnx
 from exported import Exported
 from golden import golden
 from harness import FORMAT, MISMATCH, ROOT, TINY, UNSUPPORTED, Problems, check
+from static_pair import StaticPair
 
 ROOM, LENGTH = 64, 8
 
@@ -40,6 +41,20 @@ def green(environment, name, profile):
         problems.check(set(rates) == {"fp32", "fp16"} and rates["fp32"]["decode_tokens_per_second"], f"{rates}")
         problems.check("fp32" in result.out and "prefill" in result.out, result.out)
     problems.report()
+
+
+def all_logits(environment, profile):
+    """--all-logits: prefill gives every position; our own driver picks the one that counts."""
+    from group_static import expected
+    name = "gemma3-pattern"
+    out, _ = convert(environment, name, "--all-logits", "--profile", profile, "--compare")
+    check(report_of(out)["passed"], "the comparison failed")
+    ids, truth = expected(name)
+    pair = StaticPair(out, "fp32")
+    taken, logits, _ = pair.step([ids[0, :6]])
+    check(taken == [6] and logits.shape == (1, LENGTH, truth.shape[-1]), f"{taken}, {logits.shape}")
+    difference = np.abs(logits[0, :6] - truth[0, :6]).max() / truth.std(-1).mean()
+    check(difference <= 2e-4, f"{difference:.1e} std")
 
 
 def spoiled_weight(out, layer):
@@ -121,6 +136,46 @@ def run_and_inspect(environment):
         check(result.status == 0 and "gemma_decode" in result.out or command[0] == "bench" and "static" in result.out, str(result))
 
 
+def beside_build(environment):
+    """A pair in the folder of a build leaves it as it is; bench measures both, verify judges the dynamic files, --compare the pair."""
+    name = "gemma3-pattern"
+    out = environment.program.build(TINY / name, environment.scratch / "pair", precisions=("fp32", "q4"))
+    before = {p: p.read_bytes() for p in (out / "onnx").iterdir()}
+    config = json.loads((out / "config.json").read_text())
+    convert(environment, name, "--compare", "--benchmark", precisions=("q4", "fp32"))
+    check(all(p.read_bytes() == data for p, data in before.items()) and json.loads((out / "config.json").read_text()) == config, "convert changed what build wrote")
+    check((out / "gemma_prefill_fp32.onnx").exists() and (out / "gemma.onnx_data").read_bytes() == (out / "onnx" / "model_q4.onnx_data").read_bytes(), "the first precision has a suffix")
+    rates = json.loads((out / "benchmark_results.json").read_text())
+    check(set(rates["precisions"]) == set(rates["static_precisions"]) == {"fp32", "q4"}, f"{rates}")
+    result = environment.program.run("verify", out, "-q")
+    check(result.status == 0 and (out / "verify.json").exists(), str(result))
+    again = environment.program.build(TINY / name, out, precisions=("q8",))
+    text = environment.program.run("inspect", again).out
+    check(all(f in text for f in ("model_quantized.onnx", "model_q4.onnx", "gemma_decode_fp32.onnx")), text)
+
+
+def lint(environment):
+    """Told before anything is written; strict ends with 5; a target that takes all says so."""
+    problems = Problems()
+    name, out = TINY / "gemma3-pattern", environment.scratch / "out"
+    for target in ("qnn", "coreml", "openvino", "webnn", "webgpu"):
+        for profile in ("ort", "standard", "primitive"):
+            result = environment.program.run("convert", name, "-o", out, "--profile", profile, "--lint", target, "--lint-strict", "--json", "-n", "-p", "all")
+            document = json.JSONDecoder().raw_decode(result.out)[0]
+            found = [f for g in document["graphs"].values() for f in g["findings"]]
+            problems.check(document["lint"] == target and len(document["graphs"]) == 10, f"{target}, {profile}: {result}")
+            problems.check(result.status == (UNSUPPORTED if found else 0), f"{target}, {profile}: status {result.status} with {len(found)} findings")
+            problems.check(all(f["count"] > 0 and f["example"] and f["reason"] and f["source"] for g in document["graphs"].values() for f in g["findings"] + g["notes"]), f"{found}")
+            problems.check(bool(found) != (target == "openvino" and profile != "standard"), f"{target}, {profile}: {len(found)} findings")
+            if target in ("qnn", "coreml"):
+                contrib = [f for f in found if f.get("operator") == "com.microsoft:GroupQueryAttention"]
+                problems.check(bool(contrib) == (profile == "ort"), f"{target}, {profile}: {contrib}")
+    problems.check(not out.exists(), "lint wrote something")
+    message = environment.program.refuse(2, "convert", name, "-o", out, "--lint", "tpu")
+    problems.check("qnn, coreml" in message, message)
+    problems.report()
+
+
 def refusals(environment):
     name = TINY / "gemma3-pattern"
     problems = Problems()
@@ -142,10 +197,14 @@ def tests(environment):
     for name in ("gemma-mqa", "gemma3-pattern"):
         for profile in ("ort", "standard", "primitive"):
             yield f"green[{name}, {profile}]", lambda e, n=name, p=profile: green(e, n, p)
+    for profile in ("ort", "standard", "primitive"):
+        yield f"all_logits[{profile}]", lambda e, p=profile: all_logits(e, p)
     yield "wrong_weight", lambda e: wrong_file(e, spoiled_weight, 1)
     yield "wrong_window", lambda e: wrong_file(e, spoiled_window, 2)
     yield "recorded[npz]", lambda e: recorded(e, ".npz")
     yield "recorded[safetensors]", lambda e: recorded(e, ".safetensors")
     yield "bad_records", bad_records
     yield "run_and_inspect", run_and_inspect
+    yield "beside_build", beside_build
+    yield "lint", lint
     yield "refusals", refusals

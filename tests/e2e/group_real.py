@@ -79,6 +79,38 @@ def far_positions(environment):
     check(difference <= 2e-4, f"the logits differ by {difference:.2e} std")
 
 
+def static_hosts(environment):
+    """Both hosts on the real pair: the ids that Transformers gave, 64 of each of 20 prompts."""
+    from group_hosts import c_host, ids_of
+    problems, golden = Problems(), golden_of("gemma-3-270m-f32")
+    out = environment.scratch / "pair"
+    result = environment.program.run("convert", "--model_name", source_at("gemma-3-270m-f32"), "--output_dir", out, "--seq_length", "128", "--max_length", "1024", "-q")
+    check(result.status == 0, str(result))
+    commands = ([c_host(environment)], [sys.executable, ROOT / "examples" / "static" / "host.py"])
+    for n in range(20):
+        ids, expected = golden[f"prompt.{n:02}.ids"], golden[f"prompt.{n:02}.greedy_ids"].tolist()
+        for command in commands:
+            found = ids_of(command, out, len(expected), ids)
+            problems.check(found == expected, f"{command[-1]}, prompt {n} of {len(ids)} ids: parts at {next((i for i, (a, b) in enumerate(zip(found, expected)) if a != b), '?')}")
+    problems.report()
+
+
+def static_compare(environment):
+    """The old script's command line, against the reference and against PyTorch; a wrong weight is found in its layer."""
+    from group_compare import spoiled_weight
+    source, out, record = source_at("gemma-3-270m-f32"), environment.scratch / "pair", environment.scratch / "reference.npz"
+    tool("record_reference.py", source, "--output", record, "--pad-to", "64")
+    command = ("convert", "--model_name", source, "--output_dir", out, "--batch_size", "1", "--seq_length", "128", "--max_length", "512")
+    for more in (("--compare",), ("--reference", record, "--force")):
+        result = environment.program.run(*command, *more)
+        check(result.status == 0, str(result))
+        report = json.loads((out / "comparison_report.json").read_text())
+        print(f"{report['reference']}: largest errors {report['precisions']['fp32']['prefill']['max_error']:.1e}, {report['precisions']['fp32']['decode']['max_error']:.1e}", flush=True)
+    spoiled_weight(out, 11)
+    message = environment.program.refuse(8, "verify", out, "-q")
+    check("starts in layer 11 " in message, message)
+
+
 def tool(name, *arguments):
     done = subprocess.run([sys.executable, ROOT / "tools" / name, *map(str, arguments)], capture_output=True, text=True)
     print(done.stdout, end="", flush=True)
@@ -129,5 +161,7 @@ def tests(environment):
     yield "far_positions", far_positions
     yield "fp16_arithmetic", fp16_arithmetic
     yield "verify_agrees", verify_agrees
+    yield "static_hosts", static_hosts
+    yield "static_compare", static_compare
     yield "checker", checker
     yield "oldest_runtime", oldest_runtime

@@ -6,9 +6,9 @@ import onnxruntime as ort
 
 from exported import Exported
 from golden import distance, golden, judge, put_weights, std
-from harness import PRECISIONS, TINY, Problems, check, checkpoint_names
+from harness import PRECISIONS, ROOT, TINY, Problems, check, checkpoint_names
 from sessions import Decoder
-from static_pair import StaticPair
+from static_pair import OpenVinoPair, StaticPair
 
 FP32_BOUND = 2e-4  # of the standard deviation of the logits
 PROFILES, CACHES = ("ort", "standard", "primitive"), ("full", "bounded")
@@ -73,6 +73,19 @@ def check_numbers(environment, name, profile):
     problems.report()
 
 
+def check_edges(environment, profile):
+    """A prefill call of one id, and one as long as the caches."""
+    problems, name = Problems(), "gemma3-pattern"
+    ids, logits = expected(name)
+    for lengths in ((1,), (ROOM,), (ROOM - 1, 1)):
+        for cache_kind in CACHES:
+            out = convert(environment, name, "--batch_size", 2, "--seq_length", *lengths, "--max_length", ROOM, "--profile", profile, "--cache", cache_kind)
+            pair = StaticPair(out, "fp32")
+            difference = max(worst_difference(pair, ids, logits, (n, n), 6) for n in (1, 20, ROOM)) / std(name)
+            problems.check(difference <= FP32_BOUND, f"{lengths}, {cache_kind}: {difference:.2e} std")
+    problems.report()
+
+
 def check_precisions(environment, name, profile):
     """Each file against Transformers with the weights that the file holds; fp16 may err as Transformers does."""
     import copy
@@ -111,6 +124,42 @@ def check_same_weights(environment, name):
         bound = 2e-2 if precision.endswith("16") else FP32_BOUND  # kernels of another shape round otherwise
         problems.check(difference <= bound, f"{precision}: {difference:.2e} std from the dynamic graph")
     problems.report()
+
+
+def check_openvino(environment, name):
+    """The profile primitive loads and runs in OpenVINO's CPU plug-in, and gives Transformers' numbers with the file's weights."""
+    problems = Problems()
+    ids, logits = expected(name)
+    for cache_kind in CACHES:
+        out = convert(environment, name, "--seq_length", *LENGTHS, "--max_length", ROOM, "--profile", "primitive", "--cache", cache_kind, precisions=("fp32", "q4", "q8"))
+        for precision in ("fp32", "q4", "q8"):
+            pair = OpenVinoPair(out, precision)
+            truth = logits if precision == "fp32" else logits_of(put_weights(judge(name), Exported(out / pair.decode[0]["model"]).weights()), ids)
+            for counts in ((1,), (20,), (ROOM,)):
+                difference = worst_difference(pair, ids, truth, counts, 8) / truth.std(-1).mean()
+                problems.check(difference <= FP32_BOUND, f"{precision}, {cache_kind} cache, a prompt of {counts[0]}: {difference:.2e} std")
+    problems.report()
+
+
+def check_document(environment, name):
+    """gemma_static.json obeys its schema, and stands in the graphs' metadata."""
+    import json
+
+    import jsonschema
+    import onnx
+    schema = json.loads((ROOT / "docs" / "gemma_static.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for profile in PROFILES:
+        for cache_kind in CACHES:
+            out = convert(environment, name, "--batch_size", 2, "--seq_length", *LENGTHS, "--max_length", ROOM, "--profile", profile, "--cache", cache_kind, precisions=("fp32", "q4f16"))
+            document = json.loads((out / "gemma_static.json").read_text())
+            jsonschema.Draft202012Validator(schema).validate(document)
+            for path in out.glob("gemma_*.onnx"):
+                model = onnx.load(path, load_external_data=False)
+                check(json.loads(next(p.value for p in model.metadata_props if p.key == "gemma_onnx.static")) == document, f"{path.name}: other metadata")
+                entry = next(g for p in document["precisions"].values() for g in p["graphs"] if g["model"] == path.name)
+                caches = [n for c in document["caches"] for n in c["past"]]
+                check([i.name for i in model.graph.input] == [i["name"] for i in entry["inputs"]] + caches, f"{path.name}: other inputs, or another order")
 
 
 def shape_of(value):
@@ -160,7 +209,12 @@ def check_shapes(environment, name, profile):
 
 def tests(environment):
     names = checkpoint_names()
+    yield "document[gemma3-pattern]", lambda e: check_document(e, "gemma3-pattern")
+    for name in names if environment.full else ("gemma-untied-f16", "gemma3-pattern"):
+        yield f"openvino[{name}]", lambda e, n=name: check_openvino(e, n)
     quick = ("gemma-untied-f16", "gemma3-types-bf16", "gemma3-other-head")
+    for profile in PROFILES:
+        yield f"edges[{profile}]", lambda e, p=profile: check_edges(e, p)
     for name in names if environment.full else ("gemma3-pattern",):
         for profile in PROFILES:
             yield f"shapes[{name}, {profile}]", lambda e, n=name, p=profile: check_shapes(e, n, p)

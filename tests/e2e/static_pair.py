@@ -17,12 +17,8 @@ class StaticPair:
         self.document = json.loads((Path(folder) / "gemma_static.json").read_text())
         entry = self.document["precisions"][precision]
         self.batch, self.room, self.rules = self.document["batch_size"], self.document["max_length"], self.document["prefill"]
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 2
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         with StderrCapture() as capture:
-            self.graphs = [(g, ort.InferenceSession(str(Path(folder) / g["model"]), options, providers=["CPUExecutionProvider"])) for g in entry["graphs"]]
+            self.graphs = [(g, self.open(Path(folder) / g["model"], threads)) for g in entry["graphs"]]
         self.warnings = capture.text
         self.prefills = sorted((g for g in self.graphs if g[0]["phase"] == "prefill"), key=lambda g: -g[0]["sequence_length"])
         self.decode = next(g for g in self.graphs if g[0]["phase"] == "decode")
@@ -31,18 +27,27 @@ class StaticPair:
         self.caches = [(past, present, np.full(c["shape"], 7, dtype)) for c in self.document["caches"] for past, present in zip(c["past"], c["present"])]
         self.reset()
 
+    def open(self, path, threads):
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 2
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
     def reset(self):
         self.positions = [0] * self.batch
 
     def call(self, graph, ids, values):
         description, session = graph
-        binding = session.io_binding()
-        keep = []
+        feeds = {e["name"]: np.ascontiguousarray(({"input_ids": ids} | values)[e["name"]], e["dtype"]) for e in description["inputs"]}
         for entry in description["inputs"]:
-            value = np.ascontiguousarray(({"input_ids": ids} | values)[entry["name"]], entry["dtype"])
-            assert list(value.shape) == entry["shape"], (entry, value.shape)
-            keep.append(value)
-            binding.bind_input(entry["name"], "cpu", 0, value.dtype, value.shape, value.ctypes.data)
+            assert list(feeds[entry["name"]].shape) == entry["shape"], (entry, feeds[entry["name"]].shape)
+        return self.run(session, feeds, description)
+
+    def run(self, session, feeds, description):
+        binding = session.io_binding()
+        for name, value in feeds.items():
+            binding.bind_input(name, "cpu", 0, value.dtype, value.shape, value.ctypes.data)
         for past, present, cache in self.caches:
             binding.bind_input(past, "cpu", 0, cache.dtype, cache.shape, cache.ctypes.data)
             binding.bind_output(present, "cpu", 0, cache.dtype, cache.shape, cache.ctypes.data)
@@ -89,3 +94,18 @@ class StaticPair:
                     out[b] = logits[b, taken[b] - 1 if logits.shape[1] > 1 else 0]
                 rows[b] = rows[b][taken[b]:]
         return out
+
+
+class OpenVinoPair(StaticPair):
+    """The same host on OpenVINO's CPU plug-in; the caches are copied back after every call."""
+
+    def open(self, path, threads):
+        import openvino
+        precision = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+        return openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": threads} | precision)
+
+    def run(self, session, feeds, description):
+        results = session(feeds | {past: cache for past, _, cache in self.caches})
+        for _, present, cache in self.caches:
+            cache[...] = results[present]
+        return results["logits"]
