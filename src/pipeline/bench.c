@@ -222,19 +222,12 @@ static void print_table(gx_buffer *out, const job *j)
 static gx_status print_json(const job *j, gx_error *error)
 {
     const gx_bench_options *o = j->options;
-    char *text = NULL;
-    size_t nbytes = 0;
     yyjson_mut_doc *doc = gx_document_new();
     if (!doc)
         return gx_fail_memory(error);
     fill_document(doc, j);
-    gx_status status = gx_json_write(&text, &nbytes, doc, error);
+    const gx_status status = gx_document_keep(doc, o->results_file, o->format, o->text, o->text_context, error);
     yyjson_mut_doc_free(doc);
-    if (status == GX_OK && o->results_file)
-        status = gx_file_write_all(o->results_file, text, nbytes, error);
-    if (status == GX_OK && o->format == GX_FORMAT_JSON)
-        status = gx_text_send(o->text, o->text_context, text, nbytes, error);
-    gx_free(text);
     return status;
 }
 

@@ -97,20 +97,13 @@ static void fill(yyjson_mut_doc *doc, const gx_static_comparison *c)
 
 static gx_status write_json(const gx_static_comparison *c, gx_error *error)
 {
-    char *text = NULL;
-    size_t nbytes = 0;
     char *path = gx_path_join(c->arena, c->options->output_dir, "comparison_report.json");
     yyjson_mut_doc *doc = path ? gx_document_new() : NULL;
     if (!doc)
         return gx_fail_memory(error);
     fill(doc, c);
-    gx_status status = gx_json_write(&text, &nbytes, doc, error);
+    const gx_status status = gx_document_keep(doc, path, c->options->format, c->options->text, c->options->text_context, error);
     yyjson_mut_doc_free(doc);
-    if (status == GX_OK)
-        status = gx_file_write_all(path, text, nbytes, error);
-    if (status == GX_OK && c->options->format == GX_FORMAT_JSON)
-        status = gx_text_send(c->options->text, c->options->text_context, text, nbytes, error);
-    gx_free(text);
     return status;
 }
 
@@ -209,11 +202,7 @@ static gx_status write_page(const gx_static_comparison *c, gx_error *error)
     if (!path)
         return gx_fail_memory(error);
     fill_page(&page, c);
-    gx_status status = gx_buffer_check(&page, error);
-    if (status == GX_OK)
-        status = gx_file_write_all(path, page.data, page.nbytes, error);
-    gx_buffer_deinit(&page);
-    return status;
+    return gx_page_keep(&page, path, error);
 }
 
 /* ---- text ---- */

@@ -16,4 +16,11 @@ gx_status gx_text_finish(gx_buffer *text, gx_text_callback callback, void *conte
 /* Serialises and sends. */
 gx_status gx_document_send(yyjson_mut_doc *doc, gx_text_callback callback, void *context, gx_error *error) GX_MUST_USE;
 
+/* Writes the document to `path` (NULL: nowhere), and sends it when `format` is JSON. */
+gx_status gx_document_keep(yyjson_mut_doc *doc, const char *path, gx_format format, gx_text_callback callback, void *context,
+                           gx_error *error) GX_MUST_USE;
+
+/* Writes a finished page to `path`, and frees it. */
+gx_status gx_page_keep(gx_buffer *page, const char *path, gx_error *error) GX_MUST_USE;
+
 #endif

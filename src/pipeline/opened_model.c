@@ -70,11 +70,8 @@ static gx_status read_description(description *d, yyjson_val *root, const gx_mod
 
 static gx_status add_weight(gx_opened_model *m, const gx_onnx_tensor *tensor, const char *path, gx_error *error)
 {
-    gx_dtype dtype = GX_DTYPE_COUNT;
+    const gx_dtype dtype = gx_dtype_from_onnx(tensor->data_type);
     uint64_t end;
-    for (int i = 0; i < GX_DTYPE_COUNT; i++)
-        if (gx_dtype_get((gx_dtype)i)->onnx_type == tensor->data_type)
-            dtype = (gx_dtype)i;
     if (dtype == GX_DTYPE_COUNT || !gx_add_u64(tensor->offset, tensor->length, &end) || end > gx_mapping_nbytes(m->mapping))
         return gx_fail(error, GX_ERROR_FORMAT, "%s: '%s' lies outside its data file, or is of an unknown type", path, tensor->name);
     const char *data = (const char *)gx_mapping_bytes(m->mapping) + tensor->offset;

@@ -5,6 +5,15 @@
 
 #define CONFIG_LIMIT (UINT64_C(16) << 20)
 
+/* *doc NULL: there is no such file. */
+static gx_status read_if_there(yyjson_doc **doc, char **path, gx_arena *arena, const char *folder, const char *name, gx_error *error)
+{
+    *path = gx_path_join(arena, folder, name);
+    if (!*path)
+        return gx_fail_memory(error);
+    return gx_path_exists(*path) ? gx_json_read(doc, *path, CONFIG_LIMIT, error) : GX_OK;
+}
+
 static bool is_wanted(unsigned precisions, unsigned index)
 {
     return precisions == 0 || precisions & 1u << index;
@@ -26,13 +35,9 @@ static gx_status add_dynamic(gx_model_file *files, size_t *count, gx_arena *aren
 
 static gx_status add_static(gx_model_file *files, size_t *count, gx_arena *arena, const char *folder, unsigned precisions, gx_error *error)
 {
-    char *path = gx_path_join(arena, folder, GX_STATIC_DOCUMENT_NAME);
+    char *path = NULL;
     yyjson_doc *doc = NULL;
-    if (!path)
-        return gx_fail_memory(error);
-    if (!gx_path_exists(path))
-        return GX_OK;
-    GX_TRY(gx_json_read(&doc, path, CONFIG_LIMIT, error));
+    GX_TRY(read_if_there(&doc, &path, arena, folder, GX_STATIC_DOCUMENT_NAME, error));
     yyjson_val *there = yyjson_obj_get(yyjson_doc_get_root(doc), "precisions");
     for (unsigned i = 0; i < GX_POLICY_COUNT; i++)
         if (is_wanted(precisions, i) && yyjson_obj_get(there, gx_policy_name(i)))
@@ -91,13 +96,9 @@ static void add_id(int64_t ids[GX_MAX_STOP_IDS], size_t *count, yyjson_val *valu
 
 static gx_status add_from(const char *name, int64_t ids[GX_MAX_STOP_IDS], size_t *count, gx_arena *arena, const char *folder, gx_error *error)
 {
-    char *path = gx_path_join(arena, folder, name);
+    char *path = NULL;
     yyjson_doc *doc = NULL;
-    if (!path)
-        return gx_fail_memory(error);
-    if (!gx_path_exists(path))
-        return GX_OK;
-    GX_TRY(gx_json_read(&doc, path, CONFIG_LIMIT, error));
+    GX_TRY(read_if_there(&doc, &path, arena, folder, name, error));
     yyjson_val *eos = yyjson_obj_get(yyjson_doc_get_root(doc), "eos_token_id"), *value;
     size_t index, n;
     if (yyjson_is_arr(eos)) {

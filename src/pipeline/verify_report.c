@@ -83,20 +83,13 @@ static void fill_document(yyjson_mut_doc *doc, const gx_verification *v)
 
 static gx_status write_json(const gx_verification *v, gx_error *error)
 {
-    char *text = NULL;
-    size_t nbytes = 0;
     char *path = gx_path_join(v->arena, v->options->output_dir, "verify.json");
     yyjson_mut_doc *doc = path ? gx_document_new() : NULL;
     if (!doc)
         return gx_fail_memory(error);
     fill_document(doc, v);
-    gx_status status = gx_json_write(&text, &nbytes, doc, error);
+    const gx_status status = gx_document_keep(doc, path, v->options->format, v->options->text, v->options->text_context, error);
     yyjson_mut_doc_free(doc);
-    if (status == GX_OK)
-        status = gx_file_write_all(path, text, nbytes, error);
-    if (status == GX_OK && v->options->format == GX_FORMAT_JSON)
-        status = gx_text_send(v->options->text, v->options->text_context, text, nbytes, error);
-    gx_free(text);
     return status;
 }
 
@@ -107,11 +100,7 @@ static gx_status write_page(const gx_verification *v, gx_error *error)
     if (!path)
         return gx_fail_memory(error);
     gx_verify_page(&page, v);
-    gx_status status = gx_buffer_check(&page, error);
-    if (status == GX_OK)
-        status = gx_file_write_all(path, page.data, page.nbytes, error);
-    gx_buffer_deinit(&page);
-    return status;
+    return gx_page_keep(&page, path, error);
 }
 
 static void print_table(gx_buffer *out, const gx_verification *v)

@@ -31,8 +31,6 @@ gx_status gx_ort_check(const OrtApi *api, OrtStatus *ort_status, gx_ort_stage st
  * that the user named the place. */
 gx_status gx_runtime_places(gx_arena *arena, const char *library, char ***paths, size_t *count, bool *asked, gx_error *error) GX_MUST_USE;
 
-gx_dtype gx_dtype_from_ort(ONNXTensorElementDataType type); /* GX_DTYPE_COUNT: not known here */
-
 /* ---- Sessions ---- */
 
 typedef struct gx_shared_weight {

@@ -38,7 +38,7 @@ static gx_status read_shape(const gx_session *s, const OrtTensorTypeAndShapeInfo
     for (size_t i = 0; i < value->rank; i++)
         if (!(symbols[i] = gx_arena_copy_string(s->arena, symbols[i] ? symbols[i] : "")))
             return gx_fail_memory(error);
-    value->dtype = gx_dtype_from_ort(type);
+    value->dtype = gx_dtype_from_onnx((int)type);
     value->dims = dims;
     value->symbols = symbols;
     return GX_OK;

@@ -6,14 +6,6 @@
 #include "base/checked.h"
 #include "runtime/internal.h"
 
-gx_dtype gx_dtype_from_ort(ONNXTensorElementDataType type)
-{
-    for (gx_dtype dtype = 0; dtype < GX_DTYPE_COUNT; dtype++)
-        if (gx_dtype_get(dtype)->onnx_type == (int)type && type != ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED)
-            return dtype;
-    return GX_DTYPE_COUNT;
-}
-
 static gx_status shape_nbytes(uint64_t *out, gx_dtype dtype, size_t rank, const int64_t *dims, gx_error *error)
 {
     const gx_dtype_info *info = gx_dtype_get(dtype);
@@ -75,7 +67,7 @@ static gx_status describe_shape(gx_ort_view *view, const OrtApi *api, const OrtT
     if (view->rank > GX_ORT_MAX_RANK)
         return gx_fail(error, GX_ERROR_UNSUPPORTED, "a tensor of rank %zu, expected at most %d", view->rank, GX_ORT_MAX_RANK);
     GX_TRY(gx_ort_check(api, api->GetDimensions(info, view->dims, view->rank), GX_ORT_RUNNING, "a tensor", error));
-    view->dtype = gx_dtype_from_ort(type);
+    view->dtype = gx_dtype_from_onnx((int)type);
     return gx_ort_check(api, api->GetTensorShapeElementCount(info, &view->elements), GX_ORT_RUNNING, "a tensor", error);
 }
 

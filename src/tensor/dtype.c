@@ -50,6 +50,14 @@ bool gx_dtype_from_safetensors(const char *name, gx_dtype *out)
     return false;
 }
 
+gx_dtype gx_dtype_from_onnx(int onnx_type)
+{
+    for (int i = 0; i < GX_DTYPE_COUNT; i++)
+        if (table[i].onnx_type && table[i].onnx_type == onnx_type)
+            return (gx_dtype)i;
+    return GX_DTYPE_COUNT;
+}
+
 bool gx_dtype_from_ggml(uint32_t ggml_type, gx_dtype *out)
 {
     for (int i = 0; i < GX_DTYPE_COUNT; i++) {

@@ -53,6 +53,7 @@ const gx_dtype_info *gx_dtype_get(gx_dtype dtype); /* static storage; dtype < GX
 
 bool gx_dtype_from_safetensors(const char *name, gx_dtype *out);
 bool gx_dtype_from_ggml(uint32_t ggml_type, gx_dtype *out);
+gx_dtype gx_dtype_from_onnx(int onnx_type); /* GX_DTYPE_COUNT: none of ours */
 
 /* Bytes of a row of n elements; false when n is not a multiple of the block or the size overflows. */
 bool gx_dtype_row_nbytes(gx_dtype dtype, uint64_t elements, uint64_t *out);
