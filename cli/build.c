@@ -22,12 +22,13 @@ int command_build(int argc, char **argv)
     gx_build_options_default(&build);
     common_options common = {0};
     option_list precisions = {0};
-    const char *model = NULL;
+    const char *model = NULL, *profile = NULL;
     unsigned accuracy_level = (unsigned)build.accuracy_level;
     const option options[] = {
         {{"-m", "--model", "--model-name"}, OPTION_STRING, &model, "MODEL", "the checkpoint, instead of the first argument"},
         {{"-o", "--output", "--output-dir"}, OPTION_STRING, &build.output_dir, "DIR", "where the files go; required"},
         {{"-p", "--precision"}, OPTION_LIST, &precisions, "P ...", "fp32, fp16, q4, q4f16, q8, or all (default fp32)"},
+        PROFILE_OPTION(profile),
         {{"--block-size"}, OPTION_UINT, &build.block_size, "N", "of all 4-bit weights: 16, 32, 64, 128 (default 32; the embedding's 64)"},
         {{"--embedding-bits"}, OPTION_UINT, &build.embedding_bits, "N", "of q4 and q4f16: 4, 8, 16, 32 (default: docs/quantisation.md)"},
         {{"--accuracy-level"}, OPTION_UINT, &accuracy_level, "N", "least arithmetic of q4 products: 0, 1 fp32 (slow), 4 int8 (default 4)"},
@@ -41,7 +42,7 @@ int command_build(int argc, char **argv)
     const char *positional[1];
     unsigned positional_count = 0;
     if (parse_arguments(argc, argv, options, count, positional, 1, &positional_count, &error) != GX_OK ||
-        parse_precisions(&build.precisions, &precisions, &error) != GX_OK)
+        parse_precisions(&build.precisions, &precisions, &error) != GX_OK || parse_profile(&build.profile, profile, &error) != GX_OK)
         return report_error("build", &error);
     if (common.help) {
         print_help(options, count);

@@ -53,6 +53,26 @@ gx_status parse_precisions(unsigned *out, const option_list *list, gx_error *err
     return GX_OK;
 }
 
+gx_status parse_choice(unsigned *out, const char *option_name, const char *value, const char *const *names, unsigned count, gx_error *error)
+{
+    for (unsigned i = 0; value && i < count; i++) {
+        if (strcmp(names[i], value) == 0) {
+            *out = i;
+            return GX_OK;
+        }
+    }
+    return value ? argument_error(error, "%s: there is no '%s'; see --help", option_name, value) : GX_OK;
+}
+
+gx_status parse_profile(gx_profile_choice *out, const char *name, gx_error *error)
+{
+    static const char *const profiles[] = {"ort", "standard", "primitive"};
+    unsigned profile = *out;
+    const gx_status status = parse_choice(&profile, "--profile", name, profiles, sizeof profiles / sizeof *profiles, error);
+    *out = (gx_profile_choice)profile;
+    return status;
+}
+
 void progress_begin(progress_line *line, bool quiet)
 {
     *line = (progress_line){.enabled = !quiet && isatty(STDERR_FILENO), .started = now_seconds()};

@@ -18,6 +18,7 @@ int command_inspect(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_bench(int argc, char **argv);
+int command_models(int argc, char **argv);
 
 /* Options that every command has. */
 typedef struct common_options {
@@ -32,6 +33,11 @@ typedef struct common_options {
 
 /* Sets the bits of the named precisions; leaves *out when the list is empty. */
 gx_status parse_precisions(unsigned *out, const option_list *list, gx_error *error);
+
+/* The number of a named choice; a name that is NULL leaves *out. */
+gx_status parse_choice(unsigned *out, const char *option_name, const char *value, const char *const *names, unsigned count, gx_error *error);
+gx_status parse_profile(gx_profile_choice *out, const char *name, gx_error *error);
+#define PROFILE_OPTION(name) {{"--profile"}, OPTION_STRING, &(name), "NAME", "operators: ort, standard, primitive (default ort)"}
 
 /* "gemma-onnx build: message" on stderr; returns the exit status. */
 int report_error(const char *name, const gx_error *error);

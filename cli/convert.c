@@ -19,17 +19,6 @@ static void print_help(const option *options, unsigned count)
          "  gemma-onnx convert ./gemma-3-270m -o out -p fp16 --profile primitive");
 }
 
-static gx_status parse_choice(unsigned *out, const char *option_name, const char *value, const char *const *names, unsigned count, gx_error *error)
-{
-    for (unsigned i = 0; value && i < count; i++) {
-        if (strcmp(names[i], value) == 0) {
-            *out = i;
-            return GX_OK;
-        }
-    }
-    return value ? argument_error(error, "%s: there is no '%s'; see --help", option_name, value) : GX_OK;
-}
-
 typedef struct choices {
     option_list precisions, lengths;
     const char *profile, *cache;
@@ -40,16 +29,15 @@ typedef struct choices {
 
 static gx_status take_choices(gx_convert_options *convert, const choices *c, gx_error *error)
 {
-    static const char *const profiles[] = {"ort", "standard", "primitive"}, *const caches[] = {"full", "bounded"};
-    unsigned profile = GX_PROFILE_ORT, cache = 0;
+    static const char *const caches[] = {"full", "bounded"};
+    unsigned cache = 0;
     gx_status status = parse_precisions(&convert->build.precisions, &c->precisions, error);
     if (status == GX_OK)
         status = parse_numbers(convert->sequence_lengths, GX_CONVERT_MAX_LENGTHS, "--seq_length", &c->lengths, error);
     if (status == GX_OK)
-        status = parse_choice(&profile, "--profile", c->profile, profiles, 3, error);
+        status = parse_profile(&convert->build.profile, c->profile, error);
     if (status == GX_OK)
         status = parse_choice(&cache, "--cache", c->cache, caches, 2, error);
-    convert->profile = (gx_profile_choice)profile;
     convert->bounded_cache = cache == 1;
     if (c->precisions.count)
         convert->first_precision = gx_precision_from_name(c->precisions.values[0]);
@@ -138,7 +126,7 @@ int command_convert(int argc, char **argv)
         {{"--seq-length"}, OPTION_LIST, &c.lengths, "N ...", "ids of a prefill call, a graph for each (default 128)"},
         {{"--max-length"}, OPTION_UINT, &convert.max_length, "N", "positions that the caches hold (default 512)"},
         {{"-p", "--precision"}, OPTION_LIST, &c.precisions, "P ...", "fp32, fp16, q4, q4f16, q8, or all (default fp32)"},
-        {{"--profile"}, OPTION_STRING, &c.profile, "NAME", "operators: ort, standard, primitive (default ort)"},
+        PROFILE_OPTION(c.profile),
         {{"--cache"}, OPTION_STRING, &c.cache, "KIND", "full, or bounded: sliding layers keep their window (default full)"},
         {{"--block-size"}, OPTION_UINT, &build->block_size, "N", "of all 4-bit weights: 16, 32, 64, 128 (default 32; the embedding's 64)"},
         {{"--embedding-bits"}, OPTION_UINT, &build->embedding_bits, "N", "of q4 and q4f16: 4, 8, 16, 32 (default: docs/quantisation.md)"},

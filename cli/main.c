@@ -11,6 +11,7 @@ const command commands[] = {
     {"run", "text from an exported folder", command_run},
     {"bench", "how fast an exported folder runs here", command_bench},
     {"inspect", "what is in a checkpoint, an output folder or an .onnx file", command_inspect},
+    {"models", "the published checkpoints that are known", command_models},
     {NULL, NULL, NULL},
 };
 

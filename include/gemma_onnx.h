@@ -82,11 +82,18 @@ enum {
 /* "fp32" → its bit; 0: no such precision. */
 GX_API unsigned gx_precision_from_name(const char *name);
 
+typedef enum gx_profile_choice {
+    GX_PROFILE_ORT,       /* ONNX Runtime's own operators: the fastest there */
+    GX_PROFILE_STANDARD,  /* operators of ai.onnx alone, opset 24 */
+    GX_PROFILE_PRIMITIVE, /* products, sums, softmax and gathers: for compilers of accelerators; opset 17, with 4-bit weights 21 */
+} gx_profile_choice;
+
 typedef struct gx_build_options {
     size_t size;              /* sizeof(gx_build_options), set by the default function */
     const char *model;        /* a Hugging Face folder or a .gguf file; required */
     const char *output_dir;   /* created if missing; required unless dry_run */
     unsigned precisions;      /* default: GX_PRECISION_FP32 */
+    gx_profile_choice profile; /* default: GX_PROFILE_ORT */
     unsigned block_size;      /* of all 4-bit weights of q4 and q4f16: 16, 32, 64, 128; 0: 32, the embedding's 64 */
     unsigned embedding_bits;  /* of q4 and q4f16: 4, 8, 16, 32; 0, the default: what docs/quantisation.md found best */
     int accuracy_level;       /* of MatMulNBits: 0, 1, 4; default 4 */
@@ -108,21 +115,14 @@ GX_API gx_status gx_build(const gx_build_options *options, gx_error *error);
 
 /* ---- Convert --------------------------------------------------------------------------------------------------- */
 
-typedef enum gx_profile_choice {
-    GX_PROFILE_ORT,       /* ONNX Runtime's own operators: the fastest there */
-    GX_PROFILE_STANDARD,  /* operators of ai.onnx alone, opset 24 */
-    GX_PROFILE_PRIMITIVE, /* products, sums, softmax and gathers: for compilers of accelerators; opset 17, with 4-bit weights 21 */
-} gx_profile_choice;
-
 #define GX_CONVERT_MAX_LENGTHS 8
 
 typedef struct gx_convert_options {
     size_t size;            /* sizeof(gx_convert_options), set by the default function */
-    gx_build_options build; /* source, output, precisions, progress: as for gx_build */
+    gx_build_options build; /* source, output, precisions, profile, progress: as for gx_build */
     unsigned batch_size;    /* rows of every call: 1 to 8; default 1 */
     unsigned sequence_lengths[GX_CONVERT_MAX_LENGTHS]; /* ids of a prefill call, one graph for each; default 128 alone; 0: unused */
     unsigned max_length;       /* positions that the caches hold; default 512 */
-    gx_profile_choice profile; /* default GX_PROFILE_ORT */
     bool bounded_cache;        /* layers with a sliding window keep no more than it, and some slack */
     unsigned first_precision;  /* the bit whose files have no precision in their names; 0, the default: the lowest */
     const char *lint;          /* qnn, coreml, openvino, webnn, webgpu: what that target does not take goes to `text` first; NULL: nothing */
@@ -263,6 +263,21 @@ GX_API void gx_inspect_options_default(gx_inspect_options *options);
 
 /* Reads headers only. `error` may be NULL. */
 GX_API gx_status gx_inspect(const gx_inspect_options *options, gx_error *error);
+
+/* ---- Models ---------------------------------------------------------------------------------------------------- */
+
+typedef struct gx_models_options {
+    size_t size;    /* sizeof(gx_models_options), set by the default function */
+    const char *id; /* "google/gemma-2-2b": that one alone, in JSON with every tensor; NULL: all */
+    gx_format format;
+    gx_text_callback text;
+    void *text_context;
+} gx_models_options;
+
+GX_API void gx_models_options_default(gx_models_options *options);
+
+/* The published checkpoints that this version knows: family, parameters of the text decoder, configuration. `error` may be NULL. */
+GX_API gx_status gx_models(const gx_models_options *options, gx_error *error);
 
 #ifdef __cplusplus
 }

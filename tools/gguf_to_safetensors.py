@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Turns a GGUF file of Gemma 1 or Gemma 3 back into a Hugging Face folder that Transformers loads.
+"""Turns a GGUF file of Gemma 1, 2, 3, 3n or 4 back into a Hugging Face folder that Transformers loads; one of EmbeddingGemma into
+a folder that sentence-transformers loads.
 
 It is the outside judge of what gemma-onnx reads from a GGUF file, so it takes nothing from gemma-onnx: the blocks are decoded by the
 `gguf` package, the tensors are renamed and the config is rebuilt here. Matrices are dequantised to fp32 and then, for bf16 and f16,
-rounded to nearest even. GGUF stores 1 + w of every norm; the w written here is one for which fp32(1 + w) is the stored value again.
+rounded to nearest even. Up to Gemma 3, GGUF stores 1 + w of every norm; the w written here is one for which fp32(1 + w) is the
+stored value again.
 Memory: about one slab of rows, whatever the size of the model.
 """
 
@@ -13,12 +15,15 @@ import os
 import re
 import shutil
 import signal
+import statistics
 import sys
 from pathlib import Path
 
 import gguf
 import ml_dtypes
 import numpy as np
+
+from sentence_files import sentence_files
 
 DTYPES = {  # option: (NumPy type, name in safetensors, name in config.json)
     "f32": (np.float32, "F32", "float32"),
@@ -37,19 +42,67 @@ COMMON = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
-LAYER_NAMES = {
-    # Gemma 1's "post attention" norm stands before the MLP; Gemma 3 calls that one "pre feedforward".
-    "gemma": COMMON | {"ffn_norm": "post_attention_layernorm"},
-    "gemma3": COMMON
-    | {
-        "attn_q_norm": "self_attn.q_norm",
-        "attn_k_norm": "self_attn.k_norm",
-        "post_attention_norm": "post_attention_layernorm",
-        "ffn_norm": "pre_feedforward_layernorm",
-        "post_ffw_norm": "post_feedforward_layernorm",
-    },
+FOUR_NORMS = COMMON | {
+    "post_attention_norm": "post_attention_layernorm",
+    "ffn_norm": "pre_feedforward_layernorm",
+    "post_ffw_norm": "post_feedforward_layernorm",
 }
-OUTER_NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
+HEAD_NORMS = FOUR_NORMS | {"attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"}
+PER_LAYER = HEAD_NORMS | {
+    "inp_gate": "per_layer_input_gate",
+    "proj": "per_layer_projection",
+    "post_norm": "post_per_layer_input_norm",
+}
+GEMMA3N = PER_LAYER | {
+    "altup_correct_coef": "altup.correction_coefs",
+    "altup_correct_scale": "altup.correct_output_scale",
+    "altup_predict_coef": "altup.prediction_coefs",
+    "altup_router": "altup.modality_router",
+    "altup_router_norm": "altup.router_norm",
+    "laurel_l": "laurel.linear_left",
+    "laurel_r": "laurel.linear_right",
+    "laurel_post_norm": "laurel.post_laurel_norm",
+}
+GEMMA4 = PER_LAYER | {
+    "layer_output_scale": "layer_scalar",
+    "ffn_gate_inp": "router.proj",
+    "ffn_gate_inp.scale": "router.scale",
+    "ffn_gate_up_exps": "experts.gate_up_proj",
+    "ffn_down_exps": "experts.down_proj",
+    "ffn_down_exps.scale": "router.per_expert_scale",
+    "pre_ffw_norm_2": "pre_feedforward_layernorm_2",
+    "post_ffw_norm_1": "post_feedforward_layernorm_1",
+    "post_ffw_norm_2": "post_feedforward_layernorm_2",
+}
+LAYER_NAMES = {
+    # Gemma 1's "post attention" norm stands before the MLP; later ones call that one "pre feedforward".
+    "gemma": COMMON | {"ffn_norm": "post_attention_layernorm"},
+    "gemma2": FOUR_NORMS,
+    "gemma3": HEAD_NORMS,
+    "gemma-embedding": HEAD_NORMS,
+    "gemma3n": GEMMA3N,
+    "gemma4": GEMMA4,
+}
+OUTER_NAMES = {
+    "token_embd": "model.embed_tokens",
+    "output_norm": "model.norm",
+    "output": "lm_head",
+    "per_layer_token_embd": "model.embed_tokens_per_layer",
+    "per_layer_model_proj": "model.per_layer_model_projection",
+    "per_layer_proj_norm": "model.per_layer_projection_norm",
+}
+STACKED = {"altup_proj.weight": "model.altup_projections", "altup_unembd_proj.weight": "model.altup_unembed_projections"}
+BARE = (  # names without ".weight"
+    "altup.correct_output_scale",
+    "experts.down_proj",
+    "experts.gate_up_proj",
+    "layer_scalar",
+    "router.per_expert_scale",
+    "router.scale",
+)
+DENSE = {"dense_2.weight": "2_Dense", "dense_3.weight": "3_Dense"}
+ONE_ADDED = ("gemma", "gemma2", "gemma3", "gemma-embedding")
+CONFIG_TENSORS = ("rope_freqs.weight",)  # which say what the config says
 
 
 def fail(message):
@@ -64,15 +117,28 @@ def say(message):
 
 
 def hf_name(family, name):
-    if not name.endswith(".weight"):
+    if not name.endswith((".weight", ".scale")):
         return None
     stem = name.removesuffix(".weight")
     if stem in OUTER_NAMES:
         return OUTER_NAMES[stem] + ".weight"
-    layer = re.fullmatch(r"blk\.(\d+)\.(\w+)", stem)
-    if layer and layer[2] in LAYER_NAMES[family]:
-        return f"model.layers.{layer[1]}.{LAYER_NAMES[family][layer[2]]}.weight"
-    return None
+    layer = re.fullmatch(r"blk\.(\d+)\.([\w.]+)", stem)
+    target = LAYER_NAMES[family].get(layer[2]) if layer else None
+    return target and f"model.layers.{layer[1]}.{target}{'' if target in BARE else '.weight'}"
+
+
+def sources(family, tensors):
+    """Each tensor to write: its name and shape, the tensor that it is taken from, and which part of it."""
+    for name, tensor in tensors.items():
+        shape = [int(n) for n in reversed(tensor.shape)]
+        if name in STACKED:
+            for n in range(shape[0]):
+                yield f"{STACKED[name]}.{n}.weight", (shape[1:], tensor, n)
+        elif name not in CONFIG_TENSORS and name not in DENSE:
+            target = hf_name(family, name)
+            if target is None:
+                fail(f"no place for {name}")
+            yield target.removeprefix("model.") if family == "gemma-embedding" else target, (shape, tensor, None)
 
 
 class Metadata:
@@ -96,10 +162,10 @@ def shortest(x):
     return float(str(np.float32(x)))
 
 
-def layer_types(meta, layers, window):
-    if window is None:
-        return ["full_attention"] * layers
-    pattern = meta.get("attention.sliding_window_pattern", 6)
+def layer_types(meta, default):
+    """`default`: every how manieth layer is full where the metadata do not say."""
+    layers = meta.need("block_count")
+    pattern = meta.get("attention.sliding_window_pattern", default)
     if isinstance(pattern, int):
         pattern = [(n + 1) % pattern != 0 for n in range(layers)]
     if len(pattern) != layers:
@@ -107,24 +173,148 @@ def layer_types(meta, layers, window):
     return ["sliding_attention" if sliding else "full_attention" for sliding in pattern]
 
 
+def query_scalar(config, layers_of_27b):
+    """Not stored in GGUF: only the 27B, told by its number of layers, differs from the head's width."""
+    if config["num_hidden_layers"] == layers_of_27b:
+        return config["hidden_size"] // config["num_attention_heads"]
+    return config["head_dim"]
+
+
+def gemma_config(meta, config, tensors):
+    return {"architectures": ["GemmaForCausalLM"], "model_type": "gemma", "hidden_act": "gelu_pytorch_tanh", "rope_scaling": None}
+
+
+def gemma2_config(meta, config, tensors):
+    return {
+        "architectures": ["Gemma2ForCausalLM"],
+        "model_type": "gemma2",
+        "attn_logit_softcapping": meta.get("attn_logit_softcapping", 50.0),
+        "final_logit_softcapping": meta.get("final_logit_softcapping", 30.0),
+        "layer_types": layer_types(meta, 2),
+        "query_pre_attn_scalar": query_scalar(config, 46),
+        "sliding_window": meta.get("attention.sliding_window", 4096),
+    }
+
+
+def gemma3_config(meta, config, tensors):
+    scaling = None
+    if meta.get("rope.scaling.type") == "linear":
+        scaling = {"rope_type": "linear", "factor": shortest(meta.need("rope.scaling.factor"))}
+    window = meta.get("attention.sliding_window")
+    return {
+        "architectures": ["Gemma3ForCausalLM"],
+        "model_type": "gemma3_text",
+        "attn_logit_softcapping": None,
+        "final_logit_softcapping": meta.get("final_logit_softcapping"),
+        "layer_types": layer_types(meta, 6) if window else ["full_attention"] * config["num_hidden_layers"],
+        "query_pre_attn_scalar": query_scalar(config, 62),
+        "rope_local_base_freq": shortest(meta.get("rope.freq_base_swa", 10000.0)),
+        "rope_scaling": scaling,
+        "sliding_window": window or 4096,
+        "use_bidirectional_attention": False,
+    }
+
+
+def rotated_part(frequencies):
+    """The fraction of a head that is rotated: the other pairs' frequencies are divided by something huge."""
+    divisors = frequencies.data
+    if not np.isin(divisors, np.float32([1, 1e30])).all():
+        fail("rope_freqs.weight has divisors other than 1 and 1e30")
+    return float(np.mean(divisors == 1))
+
+
+def embedding_config(meta, config, tensors):
+    return gemma3_config(meta, config, tensors) | {"architectures": ["Gemma3TextModel"], "use_bidirectional_attention": True}
+
+
+def gemma3n_config(meta, config, tensors):
+    layers = config["num_hidden_layers"]
+    # The metadata hold quantiles in fp32, which say no more than six digits of the fraction.
+    quantiles = meta.get("activation_sparsity_scale", [-np.inf] * layers)
+    widths = config["intermediate_size"]
+    return {
+        "architectures": ["Gemma3nForCausalLM"],
+        "model_type": "gemma3n_text",
+        "activation_sparsity_pattern": [float(f"{statistics.NormalDist().cdf(z):.6g}") for z in quantiles],
+        "altup_active_idx": meta.need("altup.active_idx"),
+        "altup_correct_scale": True,
+        "altup_num_inputs": meta.need("altup.num_inputs"),
+        "final_logit_softcapping": meta.get("final_logit_softcapping", 30.0),
+        "hidden_size_per_layer_input": meta.need("embedding_length_per_layer_input"),
+        "intermediate_size": widths if isinstance(widths, list) else [widths] * layers,
+        "laurel_rank": int(tensors["blk.0.laurel_l.weight"].shape[1]),
+        "layer_types": layer_types(meta, 5),
+        "num_kv_shared_layers": meta.need("attention.shared_kv_layers"),
+        "rope_local_base_freq": shortest(meta.get("rope.freq_base_swa", 10000.0)),
+        "sliding_window": meta.need("attention.sliding_window"),
+        "vocab_size_per_layer_input": int(tensors["per_layer_token_embd.weight"].shape[1]),
+    }
+
+
+def gemma4_config(meta, config, tensors):
+    kinds = layer_types(meta, 6)
+    full = kinds.index("full_attention")
+    kv_heads, widths = meta.need("attention.head_count_kv"), meta.need("feed_forward_length")
+    kv_heads = kv_heads if isinstance(kv_heads, list) else [kv_heads] * len(kinds)
+    per_layer, experts = meta.get("embedding_length_per_layer_input", 0), meta.get("expert_count", 0)
+    full_sizes = {"head_dim": meta.need("attention.key_length"), "num_key_value_heads": kv_heads[full]}
+    theta, swa_theta = config.pop("rope_theta"), shortest(meta.get("rope.freq_base_swa", 10000.0))
+    return {
+        "architectures": ["Gemma4ForCausalLM"],
+        "model_type": "gemma4_text",
+        "attention_k_eq_v": f"blk.{full}.attn_v.weight" not in tensors,
+        "enable_moe_block": experts > 0,
+        "final_logit_softcapping": meta.get("final_logit_softcapping"),
+        "head_dim": meta.need("attention.key_length_swa"),
+        "hidden_size_per_layer_input": per_layer,
+        "intermediate_size": widths[0] if isinstance(widths, list) else widths,
+        "layer_types": kinds,
+        "moe_intermediate_size": meta.get("expert_feed_forward_length"),
+        "num_experts": experts or None,
+        "num_key_value_heads": kv_heads[kinds.index("sliding_attention")],
+        "num_kv_shared_layers": meta.get("attention.shared_kv_layers", 0),
+        "per_layer_config": {str(n): full_sizes for n, kind in enumerate(kinds) if kind == "full_attention"},
+        "rope_parameters": {
+            "full_attention": {
+                "partial_rotary_factor": rotated_part(tensors["rope_freqs.weight"]),
+                "rope_theta": theta,
+                "rope_type": "proportional",
+            },
+            "sliding_attention": {"rope_theta": swa_theta, "rope_type": "default"},
+        },
+        "sliding_window": meta.need("attention.sliding_window"),
+        "top_k_experts": meta.get("expert_used_count"),
+        "use_double_wide_mlp": isinstance(widths, list) and len(set(widths)) > 1,
+        "vocab_size_per_layer_input": config["vocab_size"],
+    }
+
+
+CONFIGS = {
+    "gemma": gemma_config,
+    "gemma2": gemma2_config,
+    "gemma3": gemma3_config,
+    "gemma-embedding": embedding_config,
+    "gemma3n": gemma3n_config,
+    "gemma4": gemma4_config,
+}
+
+
 def config_of(meta, tensors, dtype, tied):
     heads, width = meta.need("attention.head_count"), meta.need("embedding_length")
-    layers = meta.need("block_count")
-    head_dim = meta.get("attention.key_length", width // heads)
     config = {
         "attention_bias": False,
         "attention_dropout": 0.0,
         "bos_token_id": meta.get("tokenizer.ggml.bos_token_id", 2, prefix=False),
         "eos_token_id": meta.get("tokenizer.ggml.eos_token_id", 1, prefix=False),
         "pad_token_id": meta.get("tokenizer.ggml.padding_token_id", 0, prefix=False),
-        "head_dim": head_dim,
+        "head_dim": meta.get("attention.key_length", width // heads),
         "hidden_activation": "gelu_pytorch_tanh",
         "hidden_size": width,
         "initializer_range": 0.02,
         "intermediate_size": meta.need("feed_forward_length"),
         "max_position_embeddings": meta.need("context_length"),
         "num_attention_heads": heads,
-        "num_hidden_layers": layers,
+        "num_hidden_layers": meta.need("block_count"),
         "num_key_value_heads": meta.get("attention.head_count_kv", heads),
         "rms_norm_eps": shortest(meta.need("attention.layer_norm_rms_epsilon")),
         "rope_theta": shortest(meta.get("rope.freq_base", 10000.0)),
@@ -133,38 +323,15 @@ def config_of(meta, tensors, dtype, tied):
         "use_cache": True,
         "vocab_size": int(tensors["token_embd.weight"].shape[1]),
     }
-    if meta.family == "gemma":
-        return config | {
-            "architectures": ["GemmaForCausalLM"],
-            "model_type": "gemma",
-            "hidden_act": "gelu_pytorch_tanh",
-            "rope_scaling": None,
-        }
-    scaling = None
-    if meta.get("rope.scaling.type") == "linear":
-        scaling = {"rope_type": "linear", "factor": shortest(meta.need("rope.scaling.factor"))}
-    window = meta.get("attention.sliding_window")
-    return config | {
-        "architectures": ["Gemma3ForCausalLM"],
-        "model_type": "gemma3_text",
-        "attn_logit_softcapping": None,
-        "final_logit_softcapping": meta.get("final_logit_softcapping"),
-        "layer_types": layer_types(meta, layers, window),
-        # Not stored in GGUF: only the 27B, which has 62 layers, differs from the head's width.
-        "query_pre_attn_scalar": width // heads if layers == 62 else head_dim,
-        "rope_local_base_freq": shortest(meta.get("rope.freq_base_swa", 10000.0)),
-        "rope_scaling": scaling,
-        "sliding_window": window or 4096,
-        "use_bidirectional_attention": False,
-    }
+    return config | CONFIGS[meta.family](meta, config, tensors)
 
 
 def generation_config_of(meta, config):
     stops = [config["eos_token_id"]]
     tokens = meta.get("tokenizer.ggml.tokens", [], prefix=False)
     # A model with a chat template ends its turn with a token of its own.
-    if meta.get("tokenizer.chat_template", prefix=False) and "<end_of_turn>" in tokens:
-        stops.append(tokens.index("<end_of_turn>"))
+    if meta.get("tokenizer.chat_template", prefix=False):
+        stops += [tokens.index(end) for end in ("<end_of_turn>", "<turn|>") if end in tokens]
     return {
         "bos_token_id": config["bos_token_id"],
         "eos_token_id": sorted(set(stops)) if len(set(stops)) > 1 else stops[0],
@@ -175,9 +342,10 @@ def generation_config_of(meta, config):
 # ---- values
 
 
-def dequantised(tensor):
-    """The tensor's rows in fp32, a slab at a time. GGUF's data are [rows, bytes of a row] for blocks, typed for the plain types."""
-    data = tensor.data if tensor.data.ndim > 1 else tensor.data.reshape(1, -1)
+def dequantised(tensor, part):
+    """The tensor's rows in fp32, a slab at a time. GGUF's data are [..., bytes of a row] for blocks, typed for the plain types."""
+    data = tensor.data if part is None else tensor.data[part]
+    data = data.reshape(-1, data.shape[-1])
     step = max(1, SLAB // int(tensor.shape[0]))
     for start in range(0, data.shape[0], step):
         yield gguf.quants.dequantize(np.ascontiguousarray(data[start : start + step]), tensor.tensor_type).astype(np.float32, copy=False)
@@ -232,6 +400,19 @@ def write_json(path, value):
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def write_sentence_files(folder, width, tensors, dtype, dtype_name):
+    """What sentence-transformers wants beside the decoder: pooling, dense layers, normalisation."""
+    wide = int(tensors["dense_2.weight"].shape[1]) if "dense_2.weight" in tensors else None
+    for path, value in sentence_files(width, wide).items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        write_json(folder / path, value)
+    for name, path in DENSE.items() if wide else ():
+        shape = [int(n) for n in reversed(tensors[name].shape)]
+        sizes = {"linear.weight": int(np.prod(shape)) * np.dtype(dtype).itemsize}
+        slabs = (slab.astype(dtype, copy=False) for slab in dequantised(tensors[name], None))
+        write_shard(folder / path / "model.safetensors", sizes, {"linear.weight": shape}, sizes, dtype_name, lambda _: slabs)
+
+
 def convert(args):
     try:
         reader = gguf.GGUFReader(args.gguf)
@@ -241,21 +422,18 @@ def convert(args):
     if meta.family not in LAYER_NAMES:
         fail(f"{args.gguf}: general.architecture is {meta.family!r}, expected one of {', '.join(LAYER_NAMES)}")
     tensors = {t.name: t for t in reader.tensors}
-    unknown = [name for name in tensors if hf_name(meta.family, name) is None]
-    if unknown:
-        fail(f"{args.gguf}: no place for {', '.join(unknown)}")
     if "token_embd.weight" not in tensors:
         fail(f"{args.gguf}: token_embd.weight is missing")
 
     dtype, dtype_name, torch_name = DTYPES[args.dtype]
-    source = {hf_name(meta.family, name): tensor for name, tensor in tensors.items()}
-    shapes = {name: [int(n) for n in reversed(t.shape)] for name, t in source.items()}
+    source = dict(sources(meta.family, tensors))
+    shapes = {name: shape for name, (shape, _, _) in source.items()}
     sizes = {name: int(np.prod(shape)) * np.dtype(dtype).itemsize for name, shape in shapes.items()}
     norms = {"tensors": 0, "values": 0, "inexact": 0}
 
     def values(name):
-        for slab in dequantised(source[name]):
-            if name.endswith("norm.weight"):
+        for slab in dequantised(*source[name][1:]):
+            if name.endswith("norm.weight") and meta.family in ONE_ADDED:
                 slab, inexact = norm_weight(slab, dtype)
                 norms["tensors"] += 1
                 norms["values"] += slab.size
@@ -279,7 +457,10 @@ def convert(args):
             write_json(part / "model.safetensors.index.json", index)
         config = config_of(meta, tensors, torch_name, tied="output.weight" not in tensors)
         write_json(part / "config.json", dict(sorted(config.items())))
-        write_json(part / "generation_config.json", generation_config_of(meta, config))
+        if meta.family == "gemma-embedding":
+            write_sentence_files(part, config["hidden_size"], tensors, dtype, dtype_name)
+        else:
+            write_json(part / "generation_config.json", generation_config_of(meta, config))
         for file in sorted(Path(args.tokenizer).iterdir()) if args.tokenizer else []:
             shutil.copyfile(file, part / file.name)
         if out.exists():

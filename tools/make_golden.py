@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Golden vectors: what Hugging Face Transformers computes, in fp32 and eager mode. Layout: tests/golden/README.md.
 
-  make_golden.py TINY                    for each line of TINY/index.txt writes TINY/<line>.golden.safetensors
+  make_golden.py TINY                    for each line of TINY/index*.txt writes TINY/<line>.golden.safetensors
   make_golden.py --check TINY            computes them again and compares
   make_golden.py --real FOLDER OUT       the real Gemma 3 270M in FOLDER to the file OUT (golden_real.py)
   make_golden.py --real FOLDER --check OUT
   make_golden.py --text FOLDER OUT       the ids of tests/data/eval.txt by the tokenizer in FOLDER; --check likewise
 """
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,9 @@ from transformers import DynamicCache
 import golden_real
 import tiny_gguf
 
+SPECIAL_IDS = ("image_token_id", "boi_token_id", "eoi_token_id", "video_token_id", "audio_token_id", "boa_token_id",
+               "eoa_token_index", "eoa_token_id")
+PLACEHOLDERS = ("image_token_id", "video_token_id", "audio_token_id")  # Gemma 4 embeds padding for them, Gemma 3 what is in its table
 PROMPT, CHUNKS, STEPS, PADDED, CONTINUATION = 23, (7, 9, 5), (9,) + (1,) * 8, (10, 4, 6), 12
 TOLERANCE = 1e-5  # of the standard deviation of the logits; another CPU may add in another order and differ by up to 5e-5
 
@@ -30,9 +34,21 @@ TOLERANCE = 1e-5  # of the standard deviation of the logits; another CPU may add
 # ---- the judge
 
 
-def load_judge(folder, dtype=torch.float32):
+# Transformers builds this package only with timm, which would give a tower that no text passes; the decoder alone is its own class.
+DECODERS = {"Gemma3nForConditionalGeneration": transformers.Gemma3nForCausalLM}
+
+
+def judge_of(folder):
+    """The class for the folder, and its config."""
     config = transformers.AutoConfig.from_pretrained(folder)
-    return getattr(transformers, config.architectures[0]).from_pretrained(folder, dtype=dtype, attn_implementation="eager").eval()
+    name = config.architectures[0]
+    return (DECODERS[name], config.text_config) if name in DECODERS else (getattr(transformers, name), config)
+
+
+def load_judge(folder, dtype=torch.float32):
+    judge, config = judge_of(folder)
+    plain = {"attn_implementation": "eager", "experts_implementation": "eager"}
+    return judge.from_pretrained(folder, config=config, dtype=dtype, **plain).eval()
 
 
 def unpacked(source, scratch):
@@ -86,12 +102,21 @@ def greedy(model, ids, count):
 # ---- inputs
 
 
+def special_ids(config, keys=SPECIAL_IDS):
+    return {getattr(config, key, None) for key in keys} - {None}
+
+
+def text_end(config):
+    """Where the ids of texts end: those of a tower with a vocabulary of its own lie behind them."""
+    towers = [getattr(config, key, None) for key in ("vision_config", "audio_config")]
+    offsets = [tower.vocab_offset for tower in towers if hasattr(tower, "vocab_offset")]
+    return min([config.get_text_config().vocab_size, *offsets])
+
+
 def random_ids(name, config, *shape):
     """Any id but padding and the multimodal ones, the highest one among them; the first is <bos>."""
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-    vocab = config.get_text_config().vocab_size
-    special = {getattr(config, key, None) for key in ("image_token_id", "boi_token_id", "eoi_token_id")}
-    allowed = torch.tensor([i for i in range(1, vocab) if i not in special])
+    allowed = torch.tensor([i for i in range(1, text_end(config)) if i not in special_ids(config)])
     ids = allowed[torch.randint(len(allowed), shape, generator=generator)]
     ids[:, -1] = allowed[-1]
     ids[:, 0] = 2
@@ -150,12 +175,14 @@ def fp16_error(folder, t, logits):
     return max(float((half[k] - logits[k]).abs().max()) for k in logits)
 
 
-def greedy_case(name, model, std):
+def greedy_case(name, model, config, std):
     """A start from which no two ids come near each other, so that greedy text is a fair thing to compare."""
     for attempt in range(300):
-        ids = random_ids(f"{name} greedy {attempt}", model.config, 1, 8)
+        ids = random_ids(f"{name} greedy {attempt}", config, 1, 8)
         out, gaps = greedy(model, ids, CONTINUATION)
-        if float(gaps.min()) > 0.02 * std and len(out.unique()) > CONTINUATION // 3:
+        replaced = special_ids(config, PLACEHOLDERS) if config.model_type.startswith("gemma4") else set()
+        clear = float(gaps.min()) > 0.02 * std and int(out.max()) < text_end(config) and not replaced & set(out[0].tolist())
+        if clear and len(out.unique()) > CONTINUATION // 3:
             return {"greedy.input_ids": ids, "greedy.output_ids": out, "greedy.gaps": gaps}
     sys.exit(f"{name}: no prompt with a clear greedy continuation")
 
@@ -163,18 +190,93 @@ def greedy_case(name, model, std):
 def golden_of(source):
     with tempfile.TemporaryDirectory() as scratch:
         folder = unpacked(source, scratch)
-        model = load_judge(folder)
-        t = golden_inputs(source.name, model.config)
+        if (folder / "modules.json").is_file():
+            return sentence_golden(source, folder)
+        model, config = load_judge(folder), transformers.AutoConfig.from_pretrained(folder)
+        t = golden_inputs(source.name, config)
         logits = golden_logits(model, t)
         std = float(logits["prompt.logits"].std(-1).mean())  # row by row: the rows' means, which softmax ignores, may lie far apart
         noise, half = own_noise(model, t, logits), fp16_error(folder, t, logits)
-        t |= logits | greedy_case(source.name, model, std)
+        t |= logits | greedy_case(source.name, model, config, std)
     peak = float(logits["prompt.logits"].softmax(-1).max(-1).values.mean())
     print(f"{source.name}: std {std:.2f}, mean top probability {peak:.2f}, noise {noise / std:.1e} std, fp16 {half / std:.1e} std")
     if std < 1 or noise > 1e-4 * std:
         sys.exit(f"{source}: flat logits, or a judge that disagrees with itself")
     return t | {"logits.std": torch.tensor([std]), "judge.noise": torch.tensor([noise / std]),
                 "judge.fp16_error": torch.tensor([half / std])}
+
+
+# ---- one checkpoint that gives sentence embeddings
+
+
+def modules_after(folder):
+    """What sentence-transformers, the judge of it, does after the decoder."""
+    from sentence_transformers.util import import_from_string  # only needed here
+
+    after = json.loads((folder / "modules.json").read_text())[1:]
+    return [import_from_string(module["type"]).load(str(folder), subfolder=module["path"]) for module in after]
+
+
+@torch.no_grad()
+def embedded(judge, ids, mask, positions):
+    """The last hidden state, zeros at padding, and the sentence's embedding."""
+    model, modules = judge
+    hidden = model(ids, attention_mask=mask, position_ids=positions, use_cache=False).last_hidden_state.float()
+    features = {"token_embeddings": hidden, "attention_mask": mask}
+    for module in modules:
+        features = module(features)
+    return hidden * mask.unsqueeze(-1), features["sentence_embedding"]
+
+
+def sentence_inputs(name, config):
+    """Texts by case: ids, mask, positions."""
+    mask = torch.tensor([[1] * n + [0] * (max(PADDED) - n) for n in PADDED])
+    ids = random_ids(f"{name} rightpad", config, *mask.shape) * mask
+    t = {"leftpad": padded_batch(f"{name} leftpad", config), "rightpad": (ids, mask, torch.arange(max(PADDED)).expand_as(mask))}
+    for case, length in (("prompt", PROMPT), ("one", 1)):
+        ids = random_ids(f"{name} {case}", config, 1, length)
+        t[case] = ids, torch.ones_like(ids), torch.arange(length).unsqueeze(0)
+    return t
+
+
+def alone(text):
+    """The texts of a padded batch, each by itself."""
+    for ids, mask in zip(*text[:2]):
+        ids = ids[mask.bool()].unsqueeze(0)
+        yield ids, torch.ones_like(ids), torch.arange(ids.shape[1]).unsqueeze(0)
+
+
+def sentence_errors(pairs, stds):
+    """The largest difference between two computations, each of its kind's standard deviations."""
+    return max(float((a - b).abs().max()) / std for one, other in pairs for a, b, std in zip(one, other, stds))
+
+
+def sentence_golden(source, folder):
+    config, modules = transformers.AutoConfig.from_pretrained(folder), modules_after(folder)
+    judge, half_judge = (load_judge(folder), modules), (load_judge(folder, torch.float16), modules)
+    texts = sentence_inputs(source.name, config)
+    made = {case: embedded(judge, *text) for case, text in texts.items()}
+    hidden, embedding = made["prompt"]
+    stds = float(hidden.std(-1).mean()), float(embedding.std())
+    pairs = []
+    for case in ("leftpad", "rightpad"):
+        rows = zip(alone(texts[case]), *made[case], texts[case][1].bool(), strict=True)
+        pairs += [(embedded(judge, *text), (h[mask].unsqueeze(0), e.unsqueeze(0))) for text, h, e, mask in rows]
+    noise = sentence_errors(pairs, stds)
+    half = sentence_errors([(embedded(half_judge, *texts[case]), made[case]) for case in made], stds)
+    likeness = float(torch.cat([e for _, e in made.values()]).corrcoef().triu(1).max())
+    print(f"{source.name}: std {stds[0]:.2f}, {stds[1]:.2f}, likeness {likeness:.2f}, noise {noise:.1e} std, fp16 {half:.1e} std")
+    if likeness > 0.95 or noise > 1e-4:
+        sys.exit(f"{source}: embeddings that are all alike, or a judge that disagrees with itself")
+    t = {}
+    for case, (ids, mask, positions) in texts.items():
+        t |= {f"{case}.input_ids": ids, f"{case}.last_hidden_state": made[case][0], f"{case}.sentence_embedding": made[case][1]}
+        if case.endswith("pad"):
+            t |= {f"{case}.attention_mask": mask, f"{case}.position_ids": positions}
+    for dim in (embedding.shape[1] // 2, embedding.shape[1] // 4):
+        t[f"matryoshka.{dim}"] = torch.nn.functional.normalize(embedding[:, :dim], dim=-1)
+    return t | {"last_hidden_state.std": torch.tensor([stds[0]]), "sentence_embedding.std": torch.tensor([stds[1]]),
+                "judge.noise": torch.tensor([noise]), "judge.fp16_error": torch.tensor([half])}
 
 
 # ---- files
@@ -232,7 +334,7 @@ def main():
         well = finish(made, options.path, options.check, versions(**metadata))
     else:
         torch.set_num_threads(1)
-        for name in (options.path / "index.txt").read_text().split():
+        for name in [line for index in sorted(options.path.glob("index*.txt")) for line in index.read_text().split()]:
             made = golden_of(options.path / name)
             well &= finish(made, options.path / f"{name}.golden.safetensors", options.check, versions(checkpoint=name))
     sys.exit(0 if well else 1)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the tiny random checkpoints that the golden vectors are computed on (tests/golden/README.md).
 
-  make_tiny_checkpoints.py OUT           one folder for each recipe of tiny_recipes.py, the GGUF files of tiny_gguf.py, index.txt
+  make_tiny_checkpoints.py OUT           one folder for each recipe of tiny_recipes.py, the GGUF files of tiny_gguf.py, the indices
   make_tiny_checkpoints.py --check OUT   makes them again elsewhere and compares: every file must have the same content
 
 The models are Transformers' own classes, so that names and shapes are theirs. Weights depend only on the recipe's name.
@@ -12,40 +12,73 @@ import json
 import sys
 import tempfile
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, GemmaForCausalLM, Gemma3ForCausalLM, Gemma3ForConditionalGeneration
+from safetensors.torch import save_file
 from transformers.utils import logging
 
 import tiny_gguf
+from make_golden import judge_of
+from sentence_files import sentence_files
 from tiny_recipes import RECIPES
 
-CLASSES = {c.__name__: c for c in (GemmaForCausalLM, Gemma3ForCausalLM, Gemma3ForConditionalGeneration)}
+OUTSIDE = ("vision_tower", "audio_tower", "multi_modal_projector", "embed_vision", "embed_audio")  # the decoder
+PLAIN_FACTORS = ("gemma3n", "gemma4")  # whose norms multiply by w; those of the others by 1 + w
+INDEXED = ("gemma", "gemma2", "gemma3", "gemma3n", "gemma4", "vaultgemma")  # the families of index.txt, which the tests follow; each other one has an index of its own
 
 
-def config_of(recipe):
-    config = dict(recipe["config"])
-    return AutoConfig.for_model(config.pop("model_type"), **config)
+def index_of(name):
+    family = name.split("-")[0]
+    return "index.txt" if family in INDEXED else f"index-{family}.txt"
 
 
-def distribution(name, shape):
+def distribution(name, shape, recipe):
     """Mean and standard deviation. Large enough that logits spread (std above 1) and attention is not flat, but with more from the
     layers in the residual stream than from the embedding: else a tied head would only repeat its input."""
-    if "vision_tower" in name or "multi_modal_projector" in name:
+    for part, moments in recipe.get("weights", {}).items():
+        if part in name:
+            return moments
+    if any(part in name for part in OUTSIDE):
         return 0.0, 0.1
-    if len(shape) == 1:  # a norm, whose factor is 1 + w
-        return 2.0 if "post_feedforward" in name else 0.0, 0.3
-    return 0.0, 1.5 / shape[1] ** 0.5
+    if "router.proj" in name:  # experts are to be chosen clearly
+        return 0.0, 3.0
+    if "modality_router" in name:  # its input is divided by its width
+        return 0.0, shape[1] ** 0.5 / 2
+    if "prediction_coefs" in name or "correction_coefs" in name:  # streams are to mix, but not to grow from layer to layer
+        return 0.0, 0.15
+    if len(shape) == 1:  # a norm, whose factor is w or 1 + w, or another factor
+        plain = recipe["config"]["model_type"].startswith(PLAIN_FACTORS)
+        if plain and "q_norm" in name:  # these families scale scores by nothing else
+            return 0.5, 0.15
+        return (1.0 if plain else 0.0) + (2.0 if "post_feedforward" in name else 0.0), 0.3
+    return 0.0, 1.5 / shape[-1] ** 0.5
 
 
-def randomize(model, name):
-    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+def weights_of(model):
+    """The parameters, and the buffers that a file holds."""
+    return [*model.named_parameters(), *((k, b) for k, b in model.named_buffers() if k in model.state_dict())]
+
+
+def randomize(model, recipe):
+    generator = torch.Generator().manual_seed(zlib.crc32(recipe["name"].encode()))
     with torch.no_grad():
-        for key, parameter in sorted(model.named_parameters()):
-            mean, std = distribution(key, parameter.shape)
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * std + mean)
+        for key, weight in sorted(weights_of(model)):
+            mean, std = distribution(key, weight.shape, recipe)
+            weight.copy_(torch.randn(weight.shape, generator=generator) * std + mean)
+
+
+def unused_kv(tensors):
+    """Keys and values of the layers that take another layer's, as published files hold them."""
+    generator = torch.Generator().manual_seed(11)
+    attentions = [k.removesuffix("q_norm.weight") for k in tensors if k.endswith("self_attn.q_norm.weight")]
+    donors = {tensors[a + "k_norm.weight"].shape: a for a in attentions if a + "k_norm.weight" in tensors}
+    for attention in [a for a in attentions if a + "k_norm.weight" not in tensors]:
+        donor = donors[tensors[attention + "q_norm.weight"].shape]
+        for part in ("k_norm.weight", "k_proj.weight", "v_proj.weight"):
+            like = tensors[donor + part]
+            tensors[attention + part] = torch.randn(like.shape, generator=generator).to(like.dtype)
 
 
 def edit_tensors(tensors, recipe, config):
@@ -57,6 +90,10 @@ def edit_tensors(tensors, recipe, config):
     if recipe.get("other_head"):
         generator = torch.Generator().manual_seed(7)
         tensors["lm_head.weight"] = torch.randn(tensors["model.embed_tokens.weight"].shape, generator=generator) * 0.25
+    if recipe.get("unused_kv"):
+        unused_kv(tensors)
+    for name, shape in recipe.get("beside", {}).items():
+        tensors[name] = torch.zeros(shape, dtype=tensors[next(iter(tensors))].dtype)
     if recipe.get("inv_freq"):
         pairs = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
         for n in range(config.num_hidden_layers):
@@ -92,20 +129,38 @@ def own_tensors(model):
     tensors = {k: v for k, v in model.state_dict().items() if not k.startswith("model.rotary_emb")}
     text = model.config.get_text_config()
     if getattr(model.config, "tie_word_embeddings", True) and text.tie_word_embeddings:
-        tensors.pop("lm_head.weight")
+        tensors.pop("lm_head.weight", None)
     return tensors
+
+
+def write_sentence_files(folder, recipe):
+    """What sentence-transformers adds to the decoder: pooling, two dense layers without bias, normalisation."""
+    width, wide = recipe["config"]["hidden_size"], recipe["dense"]
+    for path, value in sentence_files(width, wide, newer=recipe.get("saved", False)).items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        write_json(folder / path, value)
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{recipe['name']} dense".encode()))
+    dtype = getattr(torch, recipe.get("dtype", "float32"))
+    for path, shape in (("2_Dense", (wide, width)), ("3_Dense", (width, wide))) if wide else ():
+        weight = torch.randn(shape, generator=generator) * 1.5 / shape[1] ** 0.5
+        save_file({"linear.weight": weight.to(dtype)}, folder / path / "model.safetensors", metadata={"format": "pt"})
 
 
 def make_folder(recipe, folder):
     folder.mkdir(parents=True)
-    config = config_of(recipe)
-    model = CLASSES[recipe["config"]["architectures"][0]](config).eval()
+    write_json(folder / "config.json", recipe["config"])
+    judge, config = judge_of(folder)
+    model = judge(config).eval()
     model.tie_weights()
-    randomize(model, recipe["name"])
+    randomize(model, recipe)
     model.to(getattr(torch, recipe.get("dtype", "float32")))
     tensors = edit_tensors(own_tensors(model), recipe, config)
     write_tensors(folder, tensors, int(recipe["shard_size"].removesuffix("KB")) * 1000 if "shard_size" in recipe else 0)
-    write_json(folder / "config.json", recipe["config"])
+    if recipe.get("saved"):
+        model.save_pretrained(folder)
+    if "dense" in recipe:
+        write_sentence_files(folder, recipe)
+        return check_loads(folder, recipe, tensors)
     eos = recipe["config"].get("eos_token_id", 1)
     write_json(folder / "generation_config.json", {
         "_from_model_config": True, "bos_token_id": 2, "eos_token_id": eos, "pad_token_id": 0,
@@ -115,15 +170,14 @@ def make_folder(recipe, folder):
 
 def check_loads(folder, recipe, tensors):
     """Transformers must find every weight in what was written."""
-    model, info = CLASSES[recipe["config"]["architectures"][0]].from_pretrained(folder, output_loading_info=True)
-    unexpected = [k for k in info["unexpected_keys"] if "inv_freq" not in k]
+    judge, config = judge_of(folder)
+    model, info = judge.from_pretrained(folder, config=config, output_loading_info=True)
+    unexpected = [k for k in info["unexpected_keys"] if "inv_freq" not in k and k not in recipe.get("beside", {})]
     if info["missing_keys"] or unexpected or info["mismatched_keys"]:
         sys.exit(f"{folder}: Transformers does not load what was written: {info}")
-    stored = sorted(round(float(t.float().sum()), 4) for k, t in tensors.items() if "inv_freq" not in k)
-    loaded = sorted(round(float(p.detach().float().sum()), 4) for p in model.parameters())
-    if recipe.get("redundant_head"):
-        stored.remove(round(float(tensors["lm_head.weight"].sum()), 4))
-    if stored != loaded:
+    stored = Counter(round(float(t.float().sum()), 4) for t in tensors.values())
+    loaded = Counter(round(float(w.detach().float().sum()), 4) for _, w in weights_of(model))
+    if loaded - stored:
         sys.exit(f"{folder}: the loaded weights are not the written ones")
 
 
@@ -133,7 +187,8 @@ def make_all(out):
         make_folder(recipe, out / recipe["name"])
         names.append(recipe["name"])
     names += tiny_gguf.make_all(out)
-    (out / "index.txt").write_text("".join(f"{name}\n" for name in names))
+    for index in sorted({index_of(name) for name in names}):
+        (out / index).write_text("".join(f"{name}\n" for name in names if index_of(name) == index))
 
 
 def check(out):

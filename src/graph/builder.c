@@ -1,6 +1,7 @@
 /* Names and the shorthands that every block uses. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "graph/builder.h"
 
@@ -50,11 +51,22 @@ const gx_value *gx_builder_unary(gx_builder *b, const char *op_type, const char 
     return gx_graph_apply(b->graph, op_type, gx_builder_name(b, leaf), x->dtype, x->shape, GX_INPUTS(x));
 }
 
+static bool same_symbol(gx_dim a, gx_dim b)
+{
+    return a.symbol && b.symbol && strcmp(a.symbol, b.symbol) == 0;
+}
+
+/* To Reshape, -1 is what is left, and 0 what stands in the same place. */
 const gx_value *gx_builder_reshape_to(gx_builder *b, const char *leaf, const gx_value *x, gx_shape shape)
 {
     int64_t numbers[GX_GRAPH_MAX_RANK];
+    unsigned symbols = 0;
     for (unsigned i = 0; i < shape.rank; i++)
-        numbers[i] = shape.dims[i].symbol ? -1 : shape.dims[i].number;
+        symbols += shape.dims[i].symbol != NULL;
+    for (unsigned i = 0; i < shape.rank; i++) {
+        const bool kept = symbols > 1 && i < x->shape.rank && same_symbol(shape.dims[i], x->shape.dims[i]);
+        numbers[i] = !shape.dims[i].symbol ? shape.dims[i].number : kept ? 0 : -1;
+    }
     const gx_value *value = gx_graph_int64_list(b->graph, gx_builder_name(b, gx_builder_leaf(b, leaf, "_shape")), shape.rank, numbers);
     return gx_builder_reshape(b, leaf, x, value, shape);
 }
@@ -97,4 +109,21 @@ void gx_builder_split(gx_builder *b, const char *leaf, const gx_value *x, unsign
         shape.dims[shape.rank - 1] = gx_dim_number(widths[i]);
         parts[i] = gx_node_output(b->graph, node, NULL, x->dtype, shape);
     }
+}
+
+/* Until opset 17 the axes are an attribute. */
+const gx_value *gx_builder_mean_of_last(gx_builder *b, const char *leaf, const gx_value *x)
+{
+    gx_graph *g = b->graph;
+    if (g->failed)
+        return x;
+    const int64_t axes[1] = {(int64_t)x->shape.rank - 1};
+    const gx_value *axes_value = g->opset < 18 ? NULL : gx_graph_int64_list(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "_axes")), 1, axes);
+    gx_node *node = gx_graph_node(g, "ReduceMean", gx_builder_name(b, leaf), GX_INPUTS(x, axes_value));
+    if (!axes_value)
+        gx_node_ints(g, node, "axes", 1, axes);
+    gx_node_int(g, node, "keepdims", 1);
+    gx_shape shape = x->shape;
+    shape.dims[shape.rank - 1] = gx_dim_number(1);
+    return gx_node_output(g, node, NULL, x->dtype, shape);
 }

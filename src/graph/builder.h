@@ -17,15 +17,21 @@ typedef struct gx_rope_values {
 
 #define GX_MAX_ROPES 4
 
-/* Static graphs that take a position: what the layers with caches alike share. */
+/* What layers with caches alike share, where a bias says what a query sees. */
 struct gx_cache_kind {
-    uint64_t length, sliding_window, heads;
-    bool ring;             /* position p is in slot p mod length; else in slot p */
-    const gx_value *slots; /* where the call's keys go: see the profile's attend */
-    const gx_value *bias;  /* [batch, 1, sequence, length]: 0, or a large negative where a query does not see a slot */
+    gx_dim length; /* after the call */
+    uint64_t sliding_window, heads;
+    bool ring;             /* static: position p is in slot p mod length; else in slot p */
+    const gx_value *slots; /* static: where the call's keys go, as the profile's write_slots takes it */
+    const gx_value *bias, *bias_fp32; /* [batch, 1, sequence, length]: 0, or a large negative where a query does not see a slot; of the activation type, and in fp32 */
 };
 
 #define GX_MAX_CACHE_KINDS 4
+
+/* A layer's keys and values, by side: before and after the call. */
+typedef struct gx_cache_values {
+    const gx_value *past[2], *present[2];
+} gx_cache_values;
 
 struct gx_builder {
     gx_graph *graph;
@@ -36,14 +42,20 @@ struct gx_builder {
     const gx_profile *profile;
     const gx_static_form *form; /* NULL: dynamic */
     gx_dim batch, sequence, past, total, tokens; /* past, total: dynamic graphs only */
+    gx_dim cache_length;                         /* of what layers that attend by bias see; total, or what a longer buffer has */
     const gx_value *batch_1d, *sequence_1d, *total_1d; /* int64 [1]; dynamic graphs only */
     const gx_value *rows_shape;                        /* int64 [3]: batch_size, sequence_length, -1 */
     const gx_value *seqlens_k;                         /* int32 [batch_size]: total length - 1 */
     const gx_value *total_sequence_length;             /* int32 scalar */
-    const gx_value *attention_bias;                    /* [batch_size, 1, sequence, total]: 0, or a large negative where padding is; NULL: static */
+    const gx_value *attention_bias;                    /* GroupQueryAttention: [batch_size, 1, sequence, total]: 0, or a large negative where padding is; NULL: static */
+    const gx_value *real_keys;                         /* by_bias: bool [batch_size, 1, 1, cache_length]: no padding; */
+    const gx_value *key_indices, *query_indices;       /* … int64 [cache_length], [sequence, 1]: places in the cache; dynamic graphs only */
     const gx_value *positions;                         /* int64 [batch_size, sequence] */
     const gx_value *first_position;                    /* int64 [batch_size]: static graphs that take a position */
     const gx_value *last_index;                        /* int64 [batch_size]: whose logits are wanted; NULL: of the last id */
+    gx_cache_values *caches;                           /* [num_hidden_layers] */
+    const gx_value *streams;                           /* [tokens, altup.streams, hidden_size]; NULL: the residual stream is one */
+    const gx_value *layer_inputs;                      /* fp32 [tokens, num_hidden_layers, hidden_size_per_layer_input]; NULL: none */
     gx_cache_kind cache_kinds[GX_MAX_CACHE_KINDS];
     unsigned cache_kind_count;
     const gx_rope *ropes[GX_MAX_ROPES];                /* the distinct ones of the layers */
@@ -68,12 +80,16 @@ const gx_value *gx_builder_cast(gx_builder *b, const char *leaf, const gx_value 
 const gx_value *gx_builder_reshape(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *shape, gx_shape result);
 const gx_value *gx_builder_binary(gx_builder *b, const char *op_type, const char *leaf, const gx_value *x, const gx_value *y); /* x's type and shape */
 const gx_value *gx_builder_unary(gx_builder *b, const char *op_type, const char *leaf, const gx_value *x);                      /* x's type and shape */
-const gx_value *gx_builder_reshape_to(gx_builder *b, const char *leaf, const gx_value *x, gx_shape shape); /* numbers only, the first dimension perhaps a symbol */
+/* One dimension of `shape` may be a symbol, and others that x has in the same place. */
+const gx_value *gx_builder_reshape_to(gx_builder *b, const char *leaf, const gx_value *x, gx_shape shape);
 const gx_value *gx_builder_transpose(gx_builder *b, const char *leaf, const gx_value *x, const int64_t *order);
 const gx_value *gx_builder_concat(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *y, unsigned axis);
 
 /* Pieces of the given widths along the last dimension of x: parts[i] [..., widths[i]]. */
 void gx_builder_split(gx_builder *b, const char *leaf, const gx_value *x, unsigned count, const uint64_t *widths, const gx_value **parts);
+
+/* The mean along the last dimension of x, which stays, of 1. */
+const gx_value *gx_builder_mean_of_last(gx_builder *b, const char *leaf, const gx_value *x);
 
 /* ---- blocks ---- */
 
@@ -87,9 +103,14 @@ const gx_rope_values *gx_builder_rope(const gx_builder *b, const gx_layer *layer
 void gx_block_cache_kinds(gx_builder *b);
 const gx_cache_kind *gx_builder_cache_kind(const gx_builder *b, const gx_layer *layer);
 
-/* Declares past_key_values.N.<what>, or gives a node's next output as present.N.<what>. */
+/* How a layer attends, as the profile says. blocks/attention.c */
+const gx_attention_form *gx_builder_attention_form(const gx_builder *b, const gx_layer *layer);
+bool gx_builder_attends_by_bias(const gx_builder *b, bool by_bias); /* any layer does so, or does otherwise */
+
+/* Declares past_key_values.N.<what> when it is first asked for, or gives a node's next output as present.N.<what>. */
 const gx_value *gx_builder_past(gx_builder *b, const gx_layer *layer, uint32_t number, const char *what);
 const gx_value *gx_builder_present(gx_builder *b, gx_node *node, const gx_layer *layer, uint32_t number, const char *what);
+const gx_value *gx_builder_shared(const gx_builder *b, const gx_layer *layer, const char *what); /* that of the layer whose cache this one reads */
 
 /* RMSNorm over the last dimension of x, which has any rank. `epsilon_scale`: for a stream that holds s·x, s². `multiply`: the
  * result times it. `reader`: who reads the result, balanced; or NULL. The result has the activation type. */
@@ -127,14 +148,48 @@ const gx_value *gx_block_product(gx_builder *b, const char *leaf, const gx_value
 const gx_value *gx_block_linear(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *const *weights, unsigned weight_count,
                                 gx_quant_role role, const gx_stream_reader *reader);
 
-/* input_ids [batch, sequence] to the residual stream [tokens, hidden_size]. */
-const gx_value *gx_block_embedding(gx_builder *b, const gx_value *input_ids);
+/* input_ids [batch, sequence] as [tokens]. */
+const gx_value *gx_block_flat_ids(gx_builder *b, const gx_value *input_ids);
+
+/* ids [tokens] to the residual stream [tokens, hidden_size]. */
+const gx_value *gx_block_embedding(gx_builder *b, const gx_value *ids);
+
+/* The rows `ids` [tokens] of a weight, or of several side by side that are stored alike: fp32 [tokens, their columns]. */
+const gx_value *gx_block_lookup(gx_builder *b, const gx_value *ids, gx_stored *const *stored, unsigned stored_count);
+
+/* b->layer_inputs, from the ids and the embedded stream. blocks/layer_inputs.c */
+void gx_block_layer_inputs(gx_builder *b, const gx_value *ids, const gx_value *stream);
+
+/* What the layer's own input, gated by the stream, adds to it. */
+const gx_value *gx_block_layer_input(gx_builder *b, const gx_value *stream, const gx_layer *layer, uint32_t number);
+
+/* b->streams, from the embedded stream; for a layer all of them are predicted, and the active one is returned; from its output all are corrected;
+ * at the end they become one again. blocks/altup.c */
+void gx_block_altup_begin(gx_builder *b, const gx_value *embedded);
+const gx_value *gx_block_altup_predict(gx_builder *b, const gx_layer *layer);
+void gx_block_altup_correct(gx_builder *b, const gx_value *predicted, const gx_value *output, const gx_layer *layer, uint32_t number);
+const gx_value *gx_block_altup_end(gx_builder *b);
+
+/* x: the stream, normed for attention. */
+const gx_value *gx_block_laurel(gx_builder *b, const gx_value *x, const gx_layer *layer);
+
+/* A vector of the checkpoint as an initializer. */
+const gx_value *gx_block_vector(gx_builder *b, const char *leaf, const gx_recipe *recipe, gx_dtype dtype);
+
+/* RMSNorm without a weight over the last dimension of x. */
+const gx_value *gx_block_unit_norm(gx_builder *b, const char *leaf, const gx_value *x, double epsilon_scale);
+
+/* The sum of the experts that the router picks from the stream, of x: the stream normed for them. blocks/experts.c */
+const gx_value *gx_block_experts(gx_builder *b, const gx_value *stream, const gx_value *x, const gx_layer *layer);
 
 /* Self-attention of one layer on the normed stream [tokens, hidden_size], without its norms and residual add. */
 const gx_value *gx_block_attention(gx_builder *b, const gx_value *x, const gx_layer *layer, uint32_t number);
 
 /* gelu(gate x) * up x, down: [tokens, hidden_size]. */
 const gx_value *gx_block_mlp(gx_builder *b, const gx_value *x, const gx_layer *layer, uint32_t number);
+
+/* cap * tanh(x / cap) */
+const gx_value *gx_block_softcap(gx_builder *b, const char *leaf, const gx_value *x, double cap);
 
 /* Final norm, last position (unless all are wanted), product with the head's weight, softcap: the graph output "logits". */
 void gx_block_head(gx_builder *b, const gx_value *x);

@@ -40,7 +40,7 @@ uint64_t gx_static_cache_length(const gx_static_form *form, const gx_profile *pr
 
 typedef struct gx_decoder_options {
     const gx_policy *policy;   /* types and schemes of one precision */
-    const gx_profile *profile; /* a dynamic graph takes the first, "ort", alone */
+    const gx_profile *profile;
     const gx_static_form *form; /* NULL: dynamic */
     bool all_logits;         /* logits of every position instead of the last one */
     double residual_scale;   /* the residual stream holds x times this power of two; 1: as it is */

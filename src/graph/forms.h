@@ -15,6 +15,15 @@ const char *gx_product_part(gx_builder *b, const gx_product *p, const char *part
 const gx_value *gx_dequantised_blocks_product(gx_builder *b, const gx_product *p);
 const gx_value *gx_dequantised_rows_product(gx_builder *b, const gx_product *p);
 
+/* The weight alone, [out, in]. */
+const gx_value *gx_float_weight(gx_builder *b, const gx_product *p);
+const gx_value *gx_dequantised_blocks(gx_builder *b, const gx_product *p);
+const gx_value *gx_dequantised_rows(gx_builder *b, const gx_product *p);
+
+/* blocks/experts_picked.c: a loop over the experts that any row goes to; blocks/experts_all.c: all of them, in shapes known beforehand */
+const gx_value *gx_experts_picked(gx_builder *b, const gx_experts *e);
+const gx_value *gx_experts_all(gx_builder *b, const gx_experts *e);
+
 /* blocks/norm.c */
 const gx_value *gx_rms_norm_operator(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *scale, double epsilon);
 const gx_value *gx_rms_norm_primitives(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *scale, double epsilon);
@@ -39,7 +48,12 @@ const gx_value *gx_slot_indices(gx_builder *b, const gx_cache_kind *kind);
 /* blocks/attend_grouped.c: GroupQueryAttention */
 const gx_value *gx_attend_grouped(gx_builder *b, const gx_heads *heads, const gx_layer *layer, uint32_t number);
 
-/* blocks/attend_slots.c: TensorScatter and Attention, or ScatterND, products and Softmax, on caches whose slots are written by number */
+/* blocks/cache_writers.c */
+const gx_value *gx_scatter_rows(gx_builder *b, const gx_layer *layer, uint32_t number, const gx_cache_kind *kind, const char *what, const gx_value *rows);
+const gx_value *gx_scatter_elements(gx_builder *b, const gx_layer *layer, uint32_t number, const gx_cache_kind *kind, const char *what, const gx_value *rows);
+const gx_value *gx_append_rows(gx_builder *b, const gx_layer *layer, uint32_t number, const gx_cache_kind *kind, const char *what, const gx_value *rows);
+
+/* blocks/attend_by_bias.c: Attention, or products and Softmax */
 const gx_value *gx_attend_operator(gx_builder *b, const gx_heads *heads, const gx_layer *layer, uint32_t number);
 const gx_value *gx_attend_primitives(gx_builder *b, const gx_heads *heads, const gx_layer *layer, uint32_t number);
 

@@ -161,15 +161,16 @@ uint64_t gx_recipe_rows(const gx_recipe *recipe)
 
 uint64_t gx_recipe_columns(const gx_recipe *recipe)
 {
-    return recipe->sources[0]->columns;
+    return recipe->column_count ? recipe->column_count : recipe->sources[0]->columns;
 }
 
 static bool same_recipe(const gx_recipe *a, const gx_recipe *b)
 {
-    if (a->source_count != b->source_count || a->multiply != b->multiply || a->column_scales != b->column_scales || a->importance != b->importance)
+    if (a->source_count != b->source_count || a->multiply != b->multiply || a->column_scales != b->column_scales || a->importance != b->importance ||
+        a->first_column != b->first_column || a->column_count != b->column_count)
         return false;
     for (unsigned i = 0; i < a->source_count; i++) /* two weights may be one tensor: a tied head */
-        if (a->sources[i]->tensor != b->sources[i]->tensor || a->sources[i]->add != b->sources[i]->add)
+        if (a->sources[i]->tensor != b->sources[i]->tensor || a->sources[i]->first_row != b->sources[i]->first_row || a->sources[i]->add != b->sources[i]->add)
             return false;
     return true;
 }
@@ -204,6 +205,9 @@ gx_stored *gx_graph_store(gx_graph *graph, const char *name, const gx_recipe *re
 
 const gx_value *gx_graph_stored_value(gx_graph *graph, const char *name, gx_stored *stored, gx_part part, gx_dtype dtype, gx_shape shape)
 {
+    for (gx_initializer *i = graph->failed ? NULL : graph->initializers; i; i = i->next)
+        if (i->stored == stored && i->part == part && strcmp(i->value.name, name) == 0)
+            return &i->value;
     gx_initializer *initializer = new_initializer(graph, name, dtype, shape);
     if (graph->failed)
         return &no_value;
@@ -218,15 +222,15 @@ gx_node *gx_graph_node(gx_graph *graph, const char *op_type, const char *name, u
 {
     gx_node *node = graph_alloc(graph, sizeof *node);
     const char *copy = graph_copy(graph, name);
+    const gx_value **kept = graph_alloc(graph, input_count * sizeof *kept);
     if (graph->failed)
         return NULL;
-    if (input_count > GX_NODE_MAX_INPUTS)
-        GX_BUG("a node with too many inputs");
     const bool microsoft = strncmp(op_type, microsoft_prefix, sizeof microsoft_prefix - 1) == 0;
     node->domain = microsoft ? "com.microsoft" : "";
     node->op_type = microsoft ? op_type + sizeof microsoft_prefix - 1 : op_type;
     node->name = copy;
-    memcpy(node->inputs, inputs, input_count * sizeof *inputs);
+    memcpy(kept, inputs, input_count * sizeof *inputs);
+    node->inputs = kept;
     node->input_count = input_count;
     if (graph->last_node)
         graph->last_node->next = node;
@@ -281,6 +285,14 @@ void gx_node_ints(gx_graph *graph, gx_node *node, const char *name, size_t count
     memcpy(copy, values, count * sizeof *values);
     attribute->ints = copy;
     attribute->ints_count = count;
+}
+
+void gx_node_body(gx_graph *graph, gx_node *node, const char *name, const gx_graph *body)
+{
+    gx_attribute *attribute = new_attribute(graph, node, name, GX_ATTRIBUTE_GRAPH);
+    graph->failed = graph->failed || body->failed;
+    if (attribute)
+        attribute->graph = body;
 }
 
 const gx_value *gx_node_output(gx_graph *graph, gx_node *node, const char *name, gx_dtype dtype, gx_shape shape)

@@ -14,6 +14,8 @@
 
 #define GX_GRAPH_MAX_RANK 4
 
+typedef struct gx_graph gx_graph;
+
 /* A number, or a symbol when `symbol` is not NULL. */
 typedef struct gx_dim {
     int64_t number;
@@ -43,7 +45,7 @@ typedef struct gx_value {
     gx_shape shape;
 } gx_value;
 
-typedef enum gx_attribute_kind { GX_ATTRIBUTE_INT, GX_ATTRIBUTE_FLOAT, GX_ATTRIBUTE_STRING, GX_ATTRIBUTE_INTS } gx_attribute_kind;
+typedef enum gx_attribute_kind { GX_ATTRIBUTE_INT, GX_ATTRIBUTE_FLOAT, GX_ATTRIBUTE_STRING, GX_ATTRIBUTE_INTS, GX_ATTRIBUTE_GRAPH } gx_attribute_kind;
 
 typedef struct gx_attribute {
     const char *name;
@@ -53,17 +55,17 @@ typedef struct gx_attribute {
     const char *s;
     const int64_t *ints;
     size_t ints_count;
+    const struct gx_graph *graph;
     struct gx_attribute *next;
 } gx_attribute;
 
-#define GX_NODE_MAX_INPUTS 16
 #define GX_NODE_MAX_OUTPUTS 4
 
 typedef struct gx_node {
     const char *domain; /* "" or "com.microsoft" */
     const char *op_type;
     const char *name;
-    const gx_value *inputs[GX_NODE_MAX_INPUTS]; /* NULL: an optional input left out */
+    const gx_value **inputs; /* NULL: an optional input left out */
     unsigned input_count;
     const gx_value *outputs[GX_NODE_MAX_OUTPUTS]; /* NULL: not wanted */
     unsigned output_count;
@@ -71,22 +73,23 @@ typedef struct gx_node {
     struct gx_node *next;
 } gx_node;
 
-#define GX_RECIPE_MAX_SOURCES 3
+#define GX_RECIPE_MAX_SOURCES 7 /* of Gemma 3n's streams */
 
-/* A logical matrix [rows, columns]: the rows of its sources one after another, every element times `multiply`
- * and its column's scale. */
+/* A logical matrix [rows, columns]: the rows of its sources one after another, or some columns of them, every element times
+ * `multiply` and its column's scale. */
 typedef struct gx_recipe {
     const gx_weight *sources[GX_RECIPE_MAX_SOURCES];
     unsigned source_count;
+    uint64_t first_column, column_count; /* column_count 0: all */
     double multiply;
     const float *column_scales; /* [columns]; NULL: 1 */
     const float *importance;    /* [columns]: what an error costs there (quant/importance.h); NULL: all alike */
 } gx_recipe;
 
-/* Whether an element is not the source's own. */
-static inline bool gx_recipe_scales(const gx_recipe *recipe)
+/* Whether its rows are not the source's own. */
+static inline bool gx_recipe_changes_rows(const gx_recipe *recipe)
 {
-    return recipe->multiply != 1 || recipe->column_scales;
+    return recipe->multiply != 1 || recipe->column_scales || recipe->column_count;
 }
 
 uint64_t gx_recipe_rows(const gx_recipe *recipe);
@@ -122,7 +125,7 @@ typedef struct gx_metadata {
 
 #define GX_GRAPH_MAX_IO 4096
 
-typedef struct gx_graph {
+struct gx_graph {
     gx_arena *arena;
     bool failed;
     const char *name;
@@ -134,7 +137,7 @@ typedef struct gx_graph {
     gx_metadata *metadata, *last_metadata;
     const gx_value **inputs, **outputs;
     size_t input_count, output_count;
-} gx_graph;
+};
 
 gx_graph *gx_graph_new(gx_arena *arena, const char *name); /* NULL when memory is out */
 gx_status gx_graph_check(const gx_graph *graph, gx_error *error) GX_MUST_USE;
@@ -154,7 +157,8 @@ const gx_value *gx_graph_float(gx_graph *graph, const char *name, double value);
 /* Declares weight bytes; a recipe that was stored under an equal scheme before is not stored again. */
 gx_stored *gx_graph_store(gx_graph *graph, const char *name, const gx_recipe *recipe, const gx_scheme *scheme, const char *rule);
 
-/* An initializer that reads one part of them. dtype and shape may be another view of the same bytes. */
+/* An initializer that reads one part of them; the one that is there when it has the same name. dtype and shape may be another view of the same
+ * bytes under another name. */
 const gx_value *gx_graph_stored_value(gx_graph *graph, const char *name, gx_stored *stored, gx_part part, gx_dtype dtype, gx_shape shape);
 
 /* Appends a node; nodes stand in topological order. `op_type` with a "com.microsoft:" prefix is of that domain. */
@@ -165,6 +169,9 @@ void gx_node_int(gx_graph *graph, gx_node *node, const char *name, int64_t value
 void gx_node_float(gx_graph *graph, gx_node *node, const char *name, double value);
 void gx_node_string(gx_graph *graph, gx_node *node, const char *name, const char *value);
 void gx_node_ints(gx_graph *graph, gx_node *node, const char *name, size_t count, const int64_t *values);
+
+/* A body, as Loop has one: a graph in the same arena, whose nodes may read values of the graph around it. Weights are stored outside. */
+void gx_node_body(gx_graph *graph, gx_node *node, const char *name, const gx_graph *body);
 
 /* Declares the node's next output. `name` NULL: "<node name>:<index>" or, for the first, the node's own name. */
 const gx_value *gx_node_output(gx_graph *graph, gx_node *node, const char *name, gx_dtype dtype, gx_shape shape);

@@ -91,6 +91,9 @@ static void check_node(lint *l, const gx_node *node)
         check_value(l, o, node, node->inputs[i]);
     for (unsigned i = 0; i < node->output_count; i++)
         check_value(l, o, node, node->outputs[i]);
+    for (const gx_attribute *attribute = node->attributes; attribute; attribute = attribute->next)
+        for (const gx_node *inner = attribute->graph ? attribute->graph->nodes : NULL; inner; inner = inner->next)
+            check_node(l, inner);
 }
 
 /* ---- tensors ---- */

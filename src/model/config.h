@@ -8,16 +8,17 @@
 #include "model/family.h"
 
 /* The source's config: config.json of the folder, or one made from GGUF metadata (gguf_config.c). */
-typedef struct gx_config_source {
+struct gx_config_source {
     const char *name;          /* for messages */
     yyjson_doc *doc;           /* owned */
     yyjson_val *root;          /* top level */
     yyjson_val *text;          /* the decoder's keys: root, or root's "text_config" */
     const gx_family *family;
-} gx_config_source;
+};
 
 /* Finds the family by architecture and model_type; refuses what is no Gemma of ours by what it is. */
 gx_status gx_config_open(gx_config_source *out, const gx_checkpoint *checkpoint, gx_error *error) GX_MUST_USE;
+gx_status gx_config_open_text(gx_config_source *out, const char *name, const char *text, gx_error *error) GX_MUST_USE; /* `name` must outlive it */
 void gx_config_close(gx_config_source *source);
 
 /* Fills everything in `model` that comes from the config: sizes, layers (without weights), ids. Notes go to the arena. */

@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "model/config.h"
+#include "model/published.h"
 
 struct model_storage { /* what gx_model_close frees */
     gx_model model;
@@ -29,6 +30,31 @@ static const char *const role_names[GX_ROLE_COUNT] = {
     [GX_ROLE_UP_PROJ] = "up_proj",
     [GX_ROLE_DOWN_PROJ] = "down_proj",
     [GX_ROLE_POST_FEEDFORWARD_NORM] = "post_feedforward_layernorm",
+    [GX_ROLE_PER_LAYER_EMBEDDING] = "embed_tokens_per_layer",
+    [GX_ROLE_PER_LAYER_MODEL_PROJECTION] = "per_layer_model_projection",
+    [GX_ROLE_PER_LAYER_PROJECTION_NORM] = "per_layer_projection_norm",
+    [GX_ROLE_ROUTER_PROJ] = "router.proj",
+    [GX_ROLE_ROUTER_SCALE] = "router.scale",
+    [GX_ROLE_ROUTER_PER_EXPERT_SCALE] = "router.per_expert_scale",
+    [GX_ROLE_EXPERTS_GATE_UP] = "experts.gate_up_proj",
+    [GX_ROLE_EXPERTS_DOWN] = "experts.down_proj",
+    [GX_ROLE_POST_MLP_NORM] = "post_feedforward_layernorm_1",
+    [GX_ROLE_PRE_EXPERTS_NORM] = "pre_feedforward_layernorm_2",
+    [GX_ROLE_POST_EXPERTS_NORM] = "post_feedforward_layernorm_2",
+    [GX_ROLE_PER_LAYER_INPUT_GATE] = "per_layer_input_gate",
+    [GX_ROLE_PER_LAYER_PROJECTION] = "per_layer_projection",
+    [GX_ROLE_POST_PER_LAYER_INPUT_NORM] = "post_per_layer_input_norm",
+    [GX_ROLE_LAYER_SCALAR] = "layer_scalar",
+    [GX_ROLE_STREAM_IN] = "altup_projections",
+    [GX_ROLE_STREAM_OUT] = "altup_unembed_projections",
+    [GX_ROLE_LAUREL_LEFT] = "laurel.linear_left",
+    [GX_ROLE_LAUREL_RIGHT] = "laurel.linear_right",
+    [GX_ROLE_POST_LAUREL_NORM] = "laurel.post_laurel_norm",
+    [GX_ROLE_ALTUP_ROUTER_NORM] = "altup.router_norm",
+    [GX_ROLE_ALTUP_ROUTER] = "altup.modality_router",
+    [GX_ROLE_ALTUP_PREDICTION] = "altup.prediction_coefs",
+    [GX_ROLE_ALTUP_CORRECTION] = "altup.correction_coefs",
+    [GX_ROLE_ALTUP_CORRECT_SCALE] = "altup.correct_output_scale",
 };
 
 const char *gx_role_name(gx_role role)
@@ -41,8 +67,9 @@ static const char *const prefixes[] = {"model.", "language_model.model.", "model
 static const char *const head_names[] = {"lm_head.weight", "language_model.lm_head.weight", "model.lm_head.weight", "model.language_model.lm_head.weight"};
 
 /* Parts of a multimodal package that are no part of the text decoder. */
-static const char *const other_towers[] = {"vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector.",
-                                           "model.embed_vision.", "v.", "mm."};
+static const char *const other_towers[] = {"vision_tower.",        "model.vision_tower.", "multi_modal_projector.",  "model.multi_modal_projector.",
+                                           "audio_tower.",         "model.audio_tower.",  "model.vision_embedder.",  "model.embed_vision.",
+                                           "model.embed_audio.",   "v.",                  "mm."};
 
 typedef struct binder {
     gx_model *model;
@@ -80,8 +107,27 @@ static uint64_t dimension(const gx_model *model, const gx_layer *layer, gx_dimen
     case GX_DIM_KV_HEADS: return (uint64_t)layer->num_key_value_heads * layer->head_dim;
     case GX_DIM_HEAD: return layer->head_dim;
     case GX_DIM_INTERMEDIATE: return layer->intermediate_size;
+    case GX_DIM_ONE: return 1;
+    case GX_DIM_PER_LAYER_INPUT: return model->hidden_size_per_layer_input;
+    case GX_DIM_PER_LAYER_INPUTS: return (uint64_t)model->num_hidden_layers * model->hidden_size_per_layer_input;
+    case GX_DIM_PER_LAYER_VOCAB: return model->vocab_size_per_layer_input;
+    case GX_DIM_EXPERTS: return layer->num_experts;
+    case GX_DIM_EXPERT_INTERMEDIATE: return layer->moe_intermediate_size;
+    case GX_DIM_EXPERT_GATE_AND_UP: return 2 * (uint64_t)layer->moe_intermediate_size;
+    case GX_DIM_STREAMS: return model->altup.streams;
+    case GX_DIM_STREAM_PAIRS: return (uint64_t)model->altup.streams * model->altup.streams;
+    case GX_DIM_LAUREL: return model->altup.laurel_rank;
     }
     GX_BUG("unknown dimension");
+}
+
+/* Returns the rank. */
+static unsigned shape_of(uint64_t *shape, const gx_model *model, const gx_tensor_row *row, const gx_layer *layer)
+{
+    unsigned rank = 0;
+    for (; rank < 3 && row->shape[rank] != GX_DIM_NONE; rank++)
+        shape[rank] = dimension(model, layer, row->shape[rank]);
+    return rank;
 }
 
 static void shape_text(char *out, size_t size, unsigned rank, const uint64_t *shape)
@@ -109,37 +155,100 @@ static size_t tensor_index(const binder *b, const gx_tensor *tensor)
 
 static void bind(binder *b, gx_weight *weight, const gx_tensor *tensor, const gx_tensor_row *row, const gx_layer *layer)
 {
-    const uint64_t shape[2] = {dimension(b->model, layer, row->shape[0]), dimension(b->model, layer, row->shape[1])};
-    const bool vector = row->shape[1] == GX_DIM_NONE;
-    check_shape(b, tensor, vector ? 1 : 2, shape);
+    uint64_t shape[3], rows = 1;
+    const unsigned rank = shape_of(shape, b->model, row, layer);
+    for (unsigned i = 0; i + 1 < rank; i++)
+        rows *= shape[i];
+    check_shape(b, tensor, rank, shape);
     if (!gx_dtype_get(tensor->dtype)->decode)
         problem(b, "'%s' holds %s, which is no weight type", tensor->name, gx_dtype_get(tensor->dtype)->name);
     b->used[tensor_index(b, tensor)] = true;
     const double norm_add = b->gguf ? b->family->gguf_norm_add : b->family->norm_add;
-    *weight = (gx_weight){.tensor = tensor, .rows = vector ? 1 : shape[0], .columns = vector ? shape[0] : shape[1], .add = vector ? norm_add : 0};
+    *weight = (gx_weight){.tensor = tensor, .rows = rows, .columns = shape[rank - 1], .add = rank == 1 ? norm_add : 0};
     b->model->parameters += tensor->elements;
+}
+
+static bool is_wanted(const gx_model *model, const gx_tensor_row *row, const gx_layer *layer)
+{
+    switch (row->when) {
+    case GX_ALWAYS: return true;
+    case GX_WHEN_KEYS_ARE_OWN: return gx_layer_has_own_cache(model, (uint32_t)(layer - model->layers));
+    case GX_WHEN_VALUES_ARE_OWN: return gx_layer_has_own_cache(model, (uint32_t)(layer - model->layers)) && !layer->keys_are_values;
+    case GX_WHEN_PER_LAYER_INPUTS: return model->hidden_size_per_layer_input != 0;
+    case GX_WHEN_EXPERTS: return layer->num_experts != 0;
+    case GX_PER_STREAM: return true;
+    }
+    GX_BUG("unknown condition");
+}
+
+/* Published files hold tensors that a layer does not use: left out like the other towers. */
+static void leave_out(binder *b, const gx_tensor *tensor)
+{
+    b->used[tensor_index(b, tensor)] = true;
+    b->model->left_out[b->model->left_out_count++] = tensor;
+}
+
+static const gx_tensor *find_tensor(const binder *b, const char *format, unsigned number, char *name, size_t size)
+{
+    char suffix[128];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(suffix, sizeof suffix, format, number); /* the family's constant table */
+#pragma GCC diagnostic pop
+    snprintf(name, size, "%s%s", b->prefix, suffix);
+    return gx_checkpoint_find(b->checkpoint, name);
 }
 
 /* `layer` NULL: a tensor of the model. */
 static void bind_row(binder *b, const gx_tensor_row *row, gx_layer *layer, unsigned number)
 {
-    char suffix[128], name[256];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(suffix, sizeof suffix, b->gguf ? row->gguf_name : row->name, number); /* the family's constant table */
-#pragma GCC diagnostic pop
-    snprintf(name, sizeof name, "%s%s", b->prefix, suffix);
-    const gx_tensor *tensor = gx_checkpoint_find(b->checkpoint, name);
+    char name[256];
+    const gx_tensor *tensor = find_tensor(b, b->gguf ? row->gguf_name : row->name, number, name, sizeof name);
     gx_weight *weight = layer ? &layer->weights[row->role] : &b->model->weights[row->role];
-    if (tensor)
+    const bool wanted = is_wanted(b->model, row, layer);
+    if (tensor && wanted)
         bind(b, weight, tensor, row, layer);
-    else if (!row->optional)
+    else if (tensor)
+        leave_out(b, tensor);
+    else if (wanted)
         problem(b, "'%s' is missing", name);
+}
+
+/* A GGUF has those of all streams in one tensor, [streams, rows, columns]. */
+static void bind_stacked(binder *b, const gx_tensor_row *row, gx_weight *weights, uint32_t count)
+{
+    char name[256];
+    const gx_tensor *tensor = find_tensor(b, row->gguf_name, 0, name, sizeof name);
+    const uint64_t rows = dimension(b->model, NULL, row->shape[0]), shape[3] = {count, rows, dimension(b->model, NULL, row->shape[1])};
+    if (!tensor) {
+        problem(b, "'%s' is missing", name);
+        return;
+    }
+    check_shape(b, tensor, 3, shape);
+    for (uint32_t i = 0; i < count; i++)
+        weights[i] = (gx_weight){.tensor = tensor, .first_row = i * rows, .rows = rows, .columns = shape[2]};
+    b->used[tensor_index(b, tensor)] = true;
+    b->model->parameters += tensor->elements;
+}
+
+static void bind_streams(binder *b, const gx_tensor_row *row)
+{
+    gx_altup *altup = &b->model->altup;
+    gx_weight *weights = row->role == GX_ROLE_STREAM_IN ? altup->in : altup->out;
+    const uint32_t count = altup->streams - 1;
+    if (b->gguf) {
+        bind_stacked(b, row, weights, count);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        bind_row(b, row, NULL, i);
+        weights[i] = b->model->weights[row->role];
+    }
 }
 
 static bool is_layer_row(const gx_tensor_row *row)
 {
-    return strchr(row->name, '%') != NULL;
+    return row->when != GX_PER_STREAM && strchr(row->name, '%') != NULL;
 }
 
 static const gx_tensor *find_head(const binder *b)
@@ -190,7 +299,7 @@ static gx_status check_stored_head(binder *b, const gx_tensor *head, gx_arena *a
 /* Tied: the head is the embedding, and a stored copy of it is ignored. */
 static gx_status bind_head(binder *b, gx_arena *arena, gx_error *error)
 {
-    static const gx_tensor_row row = {GX_ROLE_LM_HEAD, "lm_head.weight", "output.weight", {GX_DIM_VOCAB, GX_DIM_HIDDEN}, false};
+    static const gx_tensor_row row = {GX_ROLE_LM_HEAD, "lm_head.weight", "output.weight", {GX_DIM_VOCAB, GX_DIM_HIDDEN, GX_DIM_NONE}, GX_ALWAYS};
     const gx_tensor *tensor = find_head(b);
     if (b->model->tie_word_embeddings && tensor)
         GX_TRY(check_stored_head(b, tensor, arena, error));
@@ -221,21 +330,17 @@ static bool belongs_to_other_tower(const char *name)
     return false;
 }
 
-/* Frequencies that old uploads carry; the config determines them. */
+/* Frequencies that old uploads carry, or their divisors in a GGUF; the config says what they are. */
 static bool is_redundant(const char *name)
 {
     static const char ending[] = "rotary_emb.inv_freq";
     const size_t n = strlen(name), m = sizeof ending - 1;
-    return n >= m && strcmp(name + n - m, ending) == 0;
+    return (n >= m && strcmp(name + n - m, ending) == 0) || strcmp(name, "rope_freqs.weight") == 0;
 }
 
-static gx_status collect_left_out(binder *b, gx_arena *arena, gx_error *error)
+static void collect_left_out(binder *b)
 {
-    const size_t count = gx_checkpoint_tensor_count(b->checkpoint);
-    b->model->left_out = GX_NEW_ARRAY(arena, const gx_tensor *, count);
-    if (!b->model->left_out)
-        return gx_fail_memory(error);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < gx_checkpoint_tensor_count(b->checkpoint); i++) {
         const gx_tensor *tensor = gx_checkpoint_tensor(b->checkpoint, i);
         if (b->used[i] || is_redundant(tensor->name))
             continue;
@@ -244,7 +349,6 @@ static gx_status collect_left_out(binder *b, gx_arena *arena, gx_error *error)
         else
             problem(b, "'%s' is not a tensor of %s", tensor->name, b->family->name);
     }
-    return GX_OK;
 }
 
 static const char *find_prefix(const gx_checkpoint *checkpoint)
@@ -269,18 +373,21 @@ static void bind_layers(binder *b)
 static gx_status bind_all(binder *b, gx_arena *arena, gx_error *error)
 {
     b->used = GX_NEW_ARRAY(arena, bool, gx_checkpoint_tensor_count(b->checkpoint));
-    if (!b->used)
+    b->model->left_out = GX_NEW_ARRAY(arena, const gx_tensor *, gx_checkpoint_tensor_count(b->checkpoint));
+    if (!b->used || !b->model->left_out)
         return gx_fail_memory(error);
     b->prefix = b->gguf ? "" : find_prefix(b->checkpoint);
     if (!b->prefix)
         return gx_fail(error, GX_ERROR_FORMAT, "%s: no tensor 'model.embed_tokens.weight' under any known prefix; is this a %s checkpoint?",
                        gx_checkpoint_path(b->checkpoint), b->family->name);
     for (size_t i = 0; i < b->family->tensor_count; i++)
-        if (!is_layer_row(&b->family->tensors[i]))
+        if (b->family->tensors[i].when == GX_PER_STREAM)
+            bind_streams(b, &b->family->tensors[i]);
+        else if (!is_layer_row(&b->family->tensors[i]))
             bind_row(b, &b->family->tensors[i], NULL, 0);
     bind_layers(b);
     GX_TRY(bind_head(b, arena, error));
-    GX_TRY(collect_left_out(b, arena, error));
+    collect_left_out(b);
     GX_TRY(gx_buffer_check(&b->problems, error));
     if (b->problem_count == 0)
         return GX_OK;
@@ -290,6 +397,53 @@ static gx_status bind_all(binder *b, gx_arena *arena, gx_error *error)
     return gx_fail(error, GX_ERROR_FORMAT, "%s: the tensors do not fit config.json: %s%s", gx_checkpoint_path(b->checkpoint),
                    gx_buffer_text(&b->problems), more);
 }
+
+/* ---- without a checkpoint ---- */
+
+/* The tensor of a row: of layer or stream `number`, where the row is of one. */
+static gx_status visit_row(const gx_model *model, const gx_tensor_row *row, const gx_layer *layer, unsigned number, gx_tensor_visitor visitor, void *context,
+                           gx_error *error)
+{
+    char suffix[128], name[192];
+    uint64_t shape[3];
+    if (!is_wanted(model, row, layer))
+        return GX_OK;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(suffix, sizeof suffix, row->name, number);
+#pragma GCC diagnostic pop
+    snprintf(name, sizeof name, "%s%s", prefixes[0], suffix);
+    const unsigned rank = shape_of(shape, model, row, layer);
+    return visitor(context, name, rank, shape, error);
+}
+
+gx_status gx_model_each_tensor(const gx_model *model, gx_tensor_visitor visitor, void *context, gx_error *error)
+{
+    for (size_t i = 0; i < model->family->tensor_count; i++) {
+        const gx_tensor_row *row = &model->family->tensors[i];
+        if (is_layer_row(row))
+            continue;
+        const unsigned count = row->when == GX_PER_STREAM ? model->altup.streams - 1 : 1;
+        for (unsigned n = 0; n < count; n++)
+            GX_TRY(visit_row(model, row, NULL, n, visitor, context, error));
+    }
+    for (uint32_t n = 0; n < model->num_hidden_layers; n++)
+        for (size_t i = 0; i < model->family->tensor_count; i++)
+            if (is_layer_row(&model->family->tensors[i]))
+                GX_TRY(visit_row(model, &model->family->tensors[i], &model->layers[n], n, visitor, context, error));
+    return GX_OK;
+}
+
+static gx_status read_published(gx_model *model, gx_arena *arena, const gx_published *published, gx_error *error)
+{
+    gx_config_source source = {0};
+    GX_TRY(gx_config_open_text(&source, published->ids[0], published->config, error));
+    const gx_status status = gx_config_read(model, arena, &source, error);
+    gx_config_close(&source);
+    return status;
+}
+
+/* ---- with one ---- */
 
 static gx_status resolve(gx_model *model, gx_arena *arena, const gx_checkpoint *checkpoint, gx_error *error)
 {
@@ -311,21 +465,41 @@ static gx_status resolve(gx_model *model, gx_arena *arena, const gx_checkpoint *
     return status;
 }
 
-gx_status gx_model_open(gx_model **out, const gx_checkpoint *checkpoint, gx_error *error)
+static struct model_storage *new_storage(void)
 {
     gx_arena *arena = gx_arena_new();
     struct model_storage *storage = arena ? GX_NEW(arena, struct model_storage) : NULL;
-    if (!storage) {
-        gx_arena_free(arena);
-        return gx_fail_memory(error);
-    }
-    storage->arena = arena;
-    gx_status status = resolve(&storage->model, arena, checkpoint, error);
-    if (status != GX_OK)
-        gx_model_close(&storage->model);
+    if (storage)
+        storage->arena = arena;
     else
+        gx_arena_free(arena);
+    return storage;
+}
+
+/* Keeps the model when all is well. */
+static gx_status finish(gx_model **out, struct model_storage *storage, gx_status status)
+{
+    if (status == GX_OK)
         *out = &storage->model;
+    else
+        gx_model_close(&storage->model);
     return status;
+}
+
+gx_status gx_model_open(gx_model **out, const gx_checkpoint *checkpoint, gx_error *error)
+{
+    struct model_storage *storage = new_storage();
+    if (!storage)
+        return gx_fail_memory(error);
+    return finish(out, storage, resolve(&storage->model, storage->arena, checkpoint, error));
+}
+
+gx_status gx_published_open(gx_model **out, const gx_published *published, gx_error *error)
+{
+    struct model_storage *storage = new_storage();
+    if (!storage)
+        return gx_fail_memory(error);
+    return finish(out, storage, read_published(&storage->model, storage->arena, published, error));
 }
 
 void gx_model_close(gx_model *model)
@@ -339,7 +513,7 @@ void gx_model_close(gx_model *model)
 gx_status gx_weight_read_rows(const gx_model *model, const gx_weight *weight, uint64_t first_row, uint64_t rows, void *scratch, float *out,
                               gx_error *error)
 {
-    GX_TRY(gx_checkpoint_read_rows(model->checkpoint, weight->tensor, first_row, rows, scratch, out, error));
+    GX_TRY(gx_checkpoint_read_rows(model->checkpoint, weight->tensor, weight->first_row + first_row, rows, scratch, out, error));
     if (weight->add != 0)
         for (uint64_t i = 0; i < rows * weight->columns; i++)
             out[i] += (float)weight->add;

@@ -46,6 +46,8 @@ static void write_value_info(gx_buffer *out, uint32_t field, const gx_value *val
     gx_buffer_deinit(&info);
 }
 
+static void write_graph(gx_buffer *out, uint32_t field, const gx_graph *graph, const char *data_name);
+
 static void write_attribute(gx_buffer *out, const gx_attribute *attribute)
 {
     gx_buffer message = {0};
@@ -67,6 +69,10 @@ static void write_attribute(gx_buffer *out, const gx_attribute *attribute)
         for (size_t i = 0; i < attribute->ints_count; i++)
             gx_wire_uint(&message, ATTRIBUTE_INTS, (uint64_t)attribute->ints[i]);
         gx_wire_uint(&message, ATTRIBUTE_TYPE, ATTRIBUTE_TYPE_INTS);
+        break;
+    case GX_ATTRIBUTE_GRAPH: /* without weights of its own */
+        write_graph(&message, ATTRIBUTE_G, attribute->graph, NULL);
+        gx_wire_uint(&message, ATTRIBUTE_TYPE, ATTRIBUTE_TYPE_GRAPH);
         break;
     }
     gx_wire_message(out, NODE_ATTRIBUTE, &message);
@@ -138,7 +144,7 @@ static void write_inner_values(gx_buffer *out, const gx_graph *graph)
         }
 }
 
-static void write_graph(gx_buffer *out, const gx_graph *graph, const char *data_name)
+static void write_graph(gx_buffer *out, uint32_t field, const gx_graph *graph, const char *data_name)
 {
     gx_buffer message = {0};
     for (const gx_node *node = graph->nodes; node; node = node->next)
@@ -152,7 +158,7 @@ static void write_graph(gx_buffer *out, const gx_graph *graph, const char *data_
         write_value_info(&message, GRAPH_OUTPUT, graph->outputs[i]);
     if (graph->describes_values)
         write_inner_values(&message, graph);
-    gx_wire_message(out, MODEL_GRAPH, &message);
+    gx_wire_message(out, field, &message);
     gx_buffer_deinit(&message);
 }
 
@@ -170,7 +176,7 @@ gx_status gx_model_write(gx_buffer *out, const gx_graph *graph, const char *data
     gx_wire_uint(out, MODEL_IR_VERSION, (uint64_t)graph->ir_version);
     gx_wire_string(out, MODEL_PRODUCER_NAME, "gemma-onnx");
     gx_wire_string(out, MODEL_PRODUCER_VERSION, gx_version());
-    write_graph(out, graph, data_name);
+    write_graph(out, MODEL_GRAPH, graph, data_name);
     write_opset(out, "", graph->opset);
     if (graph->microsoft_opset)
         write_opset(out, "com.microsoft", graph->microsoft_opset);

@@ -105,19 +105,20 @@ gx_status gx_compare_make_truth(gx_static_comparison *c, gx_error *error)
     gx_session_options options;
     gx_session_options_default(&options);
     gx_status status = gx_opened_model_open(&model, c->runtime, &c->files[0], &options, error);
-    size_t call = 1;
+    size_t call = 1, caches = 0;
     bool equal_rows = false;
     if (status == GX_OK) {
         c->batch = gx_decoder_batch(model.decoder);
         c->max_length = gx_decoder_max_length(model.decoder);
         c->vocabulary = gx_decoder_vocabulary(model.decoder);
-        c->layers = gx_decoder_layer_count(model.decoder);
+        caches = gx_decoder_layer_count(model.decoder);
         call = gx_static_decoder_longest_call(model.decoder);
         equal_rows = !gx_static_decoder_takes_padding(model.decoder);
     }
     gx_opened_model_close(&model);
     GX_TRY(status);
-    if (c->source.model && (c->source.model->vocab_size != c->vocabulary || c->source.model->num_hidden_layers != c->layers))
+    c->layers = c->source.model ? c->source.model->num_hidden_layers : 0;
+    if (c->source.model && (c->source.model->vocab_size != c->vocabulary || gx_model_cache_count(c->source.model) != caches))
         return gx_fail(error, GX_ERROR_ARGUMENT, "%s is not the model that %s was made from", c->source_path, c->options->output_dir);
     GX_TRY(c->options->reference_file ? gx_compare_read_record(c, error) : choose_prompts(c, call, equal_rows, error));
     for (size_t i = 0; i < c->sequence_count; i++)

@@ -40,6 +40,8 @@ static gx_status check_options(const gx_build_options *options, gx_error *error)
         return gx_fail(error, GX_ERROR_ARGUMENT, "no output folder given");
     if (options->precisions == 0 || options->precisions & ~(unsigned)GX_PRECISION_ALL)
         return gx_fail(error, GX_ERROR_ARGUMENT, "no precision given");
+    if ((unsigned)options->profile >= GX_PROFILE_COUNT)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "no such profile");
     if (options->accuracy_level != 0 && options->accuracy_level != 1 && options->accuracy_level != 4)
         return gx_fail(error, GX_ERROR_ARGUMENT, "accuracy level %d: expected 0, 1 or 4", options->accuracy_level);
     return GX_OK;
@@ -273,7 +275,7 @@ gx_status gx_build(const gx_build_options *options, gx_error *error)
 void gx_convert_options_default(gx_convert_options *options)
 {
     *options = (gx_convert_options){
-        .size = sizeof *options, .batch_size = 1, .sequence_lengths = {128}, .max_length = 512, .profile = GX_PROFILE_ORT};
+        .size = sizeof *options, .batch_size = 1, .sequence_lengths = {128}, .max_length = 512};
     gx_build_options_default(&options->build);
 }
 
@@ -299,13 +301,10 @@ static gx_status make_request(gx_static_request *request, const gx_convert_optio
         return gx_fail(error, GX_ERROR_ARGUMENT, "batch size %u: expected 1 to 8", options->batch_size);
     if (options->max_length < 1)
         return gx_fail(error, GX_ERROR_ARGUMENT, "maximum length 0");
-    if ((unsigned)options->profile >= GX_PROFILE_COUNT)
-        return gx_fail(error, GX_ERROR_ARGUMENT, "no such profile");
     if (options->lint)
         GX_TRY(gx_lint_check_name(options->lint, error));
     const unsigned precisions = options->build.precisions;
-    *request = (gx_static_request){.profile = gx_profile_get((unsigned)options->profile),
-                                   .batch_size = options->batch_size,
+    *request = (gx_static_request){.batch_size = options->batch_size,
                                    .max_length = options->max_length,
                                    .bounded = options->bounded_cache,
                                    .lint = options->lint,

@@ -1,6 +1,7 @@
 /* Stages generation_config.json, tokenizer.json and tokenizer_config.json. The tokenizer is written piece by piece. */
 #include <string.h>
 
+#include "model/family.h"
 #include "pipeline/document.h"
 #include "pipeline/gguf_companions.h"
 #include "tokenizer/from_gguf.h"
@@ -41,8 +42,17 @@ static gx_status find_array(const gx_gguf_value **out, const gx_checkpoint *chec
     return GX_OK;
 }
 
-static gx_status describe_tokenizer(gx_gguf_tokenizer *out, gx_arena *arena, const gx_checkpoint *checkpoint, gx_error *error)
+static gx_gguf_piece *copy_strings(gx_arena *arena, const gx_gguf_value *list)
 {
+    gx_gguf_piece *pieces = GX_NEW_ARRAY(arena, gx_gguf_piece, list->count);
+    for (size_t i = 0; pieces && i < list->count; i++)
+        pieces[i] = (gx_gguf_piece){list->array.strings[i].bytes, list->array.strings[i].nbytes};
+    return pieces;
+}
+
+static gx_status describe_tokenizer(gx_gguf_tokenizer *out, gx_arena *arena, const gx_model *model, gx_error *error)
+{
+    const gx_checkpoint *checkpoint = model->checkpoint;
     const gx_gguf_value *tokens, *scores, *types;
     GX_TRY(find_array(&tokens, checkpoint, "tokenizer.ggml.tokens", GX_GGUF_STRING, error));
     GX_TRY(find_array(&scores, checkpoint, "tokenizer.ggml.scores", GX_GGUF_FLOAT, error));
@@ -50,18 +60,21 @@ static gx_status describe_tokenizer(gx_gguf_tokenizer *out, gx_arena *arena, con
     if (scores->count != tokens->count || types->count != tokens->count)
         return gx_fail(error, GX_ERROR_FORMAT, "%s: %zu tokens, %zu scores, %zu token types", gx_checkpoint_path(checkpoint), tokens->count,
                        scores->count, types->count);
-    gx_gguf_piece *pieces = GX_NEW_ARRAY(arena, gx_gguf_piece, tokens->count);
-    if (!pieces)
+    const gx_gguf_value *merges = find(checkpoint, "tokenizer.ggml.merges", GX_GGUF_ARRAY);
+    const bool has_merges = merges && merges->element_kind == GX_GGUF_STRING;
+    gx_gguf_piece *pieces = copy_strings(arena, tokens), *pairs = has_merges ? copy_strings(arena, merges) : NULL;
+    if (!pieces || (has_merges && !pairs))
         return gx_fail_memory(error);
-    for (size_t i = 0; i < tokens->count; i++)
-        pieces[i] = (gx_gguf_piece){tokens->array.strings[i].bytes, tokens->array.strings[i].nbytes};
     const char *kind = find_text(checkpoint, "tokenizer.ggml.model");
     *out = (gx_gguf_tokenizer){.name = gx_checkpoint_path(checkpoint),
                                .kind = kind ? kind : "",
+                               .merged_kind = model->family->gguf_tokenizer,
                                .pieces = pieces,
                                .scores = scores->array.f,
                                .types = types->array.i,
                                .count = tokens->count,
+                               .merges = pairs,
+                               .merge_count = has_merges ? merges->count : 0,
                                .bos = find_id(checkpoint, "tokenizer.ggml.bos_token_id"),
                                .eos = find_id(checkpoint, "tokenizer.ggml.eos_token_id"),
                                .unknown = find_id(checkpoint, "tokenizer.ggml.unknown_token_id"),
@@ -141,7 +154,7 @@ static gx_status stage_generation_config(gx_staging *staging, gx_arena *arena, c
 gx_status gx_gguf_companions_stage(gx_staging *staging, const gx_plan *plan, const char *output_dir, gx_error *error)
 {
     gx_gguf_tokenizer tokenizer;
-    GX_TRY(describe_tokenizer(&tokenizer, plan->arena, plan->model->checkpoint, error));
+    GX_TRY(describe_tokenizer(&tokenizer, plan->arena, plan->model, error));
     tokenizer.longest = plan->model->max_position_embeddings;
     GX_TRY(stage_generation_config(staging, plan->arena, output_dir, &tokenizer, error));
     GX_TRY(stage_tokenizer_file(staging, plan->arena, output_dir, "tokenizer_config.json", &tokenizer, gx_gguf_tokenizer_config_write, error));

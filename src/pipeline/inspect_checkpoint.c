@@ -89,12 +89,15 @@ static void fill_document(yyjson_mut_doc *doc, const gx_inspect_options *options
 static void print_model(gx_buffer *out, const gx_model *model)
 {
     unsigned sliding = 0;
-    for (uint32_t n = 0; n < model->num_hidden_layers; n++)
+    uint64_t window = 0;
+    for (uint32_t n = 0; n < model->num_hidden_layers; n++) {
         sliding += model->layers[n].sliding_window != 0;
+        window = model->layers[n].sliding_window ? model->layers[n].sliding_window : window;
+    }
     const gx_layer *layer = &model->layers[0];
     gx_buffer_printf(out, "family %s, %" PRIu64 " parameters\n", model->family_name, model->parameters);
     gx_buffer_printf(out, "  %u layers (%u with a window of %" PRIu64 "), hidden_size %u, intermediate_size %u, vocab_size %u\n",
-                     model->num_hidden_layers, sliding, layer->sliding_window, model->hidden_size, layer->intermediate_size, model->vocab_size);
+                     model->num_hidden_layers, sliding, window, model->hidden_size, layer->intermediate_size, model->vocab_size);
     gx_buffer_printf(out, "  %u heads, %u key/value heads, head_dim %u, context %u, %s embeddings\n", layer->num_attention_heads,
                      layer->num_key_value_heads, layer->head_dim, model->max_position_embeddings, model->tie_word_embeddings ? "tied" : "untied");
     for (size_t i = 0; i < model->note_count; i++)

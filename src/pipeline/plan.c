@@ -73,7 +73,7 @@ static void adopt_places(gx_target *target)
 static gx_decoder_options decoder_options(const gx_target *target, const gx_plan *plan, const gx_build_options *options)
 {
     return (gx_decoder_options){.policy = target->policy,
-                                .profile = plan->request ? plan->request->profile : gx_profile_get(0),
+                                .profile = plan->profile,
                                 .all_logits = options->all_logits,
                                 .residual_scale = target->residual_scale,
                                 .accuracy_level = options->accuracy_level,
@@ -152,13 +152,29 @@ static gx_status make_target(gx_target *target, gx_plan *plan, const gx_policy *
 
 /* ---- reads ---- */
 
-/* By tensor index: the weight that reads it and where its rows go. */
+/* By tensor index: the weights that read rows of it, in order, and where the rows go. */
 typedef struct use {
     const gx_weight *weight;
     gx_destination *destinations;
+    struct use *next;
 } use;
 
-static gx_status collect_uses(use *uses, gx_plan *plan, gx_error *error)
+/* The use of these rows; a new one in its place when there is none. Two weights may be the same rows: a tied head. */
+static use *find_use(use **list, gx_arena *arena, const gx_weight *weight)
+{
+    while (*list && (*list)->weight->first_row < weight->first_row)
+        list = &(*list)->next;
+    if (*list && (*list)->weight->first_row == weight->first_row)
+        return *list;
+    use *entry = GX_NEW(arena, use);
+    if (entry) {
+        *entry = (use){.weight = weight, .next = *list};
+        *list = entry;
+    }
+    return entry;
+}
+
+static gx_status collect_uses(use **uses, gx_plan *plan, gx_error *error)
 {
     const gx_tensor *first = gx_checkpoint_tensor(plan->model->checkpoint, 0);
     for (unsigned t = 0; t < plan->target_count; t++) {
@@ -166,12 +182,11 @@ static gx_status collect_uses(use *uses, gx_plan *plan, gx_error *error)
             uint64_t row = 0;
             for (unsigned i = 0; i < stored->recipe.source_count; i++) {
                 const gx_weight *weight = stored->recipe.sources[i];
-                use *entry = &uses[weight->tensor - first];
+                use *entry = find_use(&uses[weight->tensor - first], plan->arena, weight);
                 gx_destination *destination = GX_NEW(plan->arena, gx_destination);
-                if (!destination)
+                if (!entry || !destination)
                     return gx_fail_memory(error);
                 *destination = (gx_destination){.target = t, .stored = stored, .first_row = row, .next = entry->destinations};
-                entry->weight = weight;
                 entry->destinations = destination;
                 row += weight->rows;
             }
@@ -219,18 +234,16 @@ static bool is_transposed(const use *entry)
     return false;
 }
 
-static gx_status add_rows(task_list *list, gx_plan *plan, const use *entry, gx_error *error)
+static gx_status add_rows(task_list *list, gx_plan *plan, const use *entry, uint64_t row_nbytes, gx_error *error)
 {
     const gx_weight *weight = entry->weight;
     const gx_tensor *tensor = weight->tensor;
-    uint64_t row_nbytes = 0;
-    GX_TRY(gx_tensor_rows_nbytes(tensor, 1, &row_nbytes, error));
     uint64_t step = (is_transposed(entry) ? TRANSPOSED_TASK_FLOAT_NBYTES : TASK_FLOAT_NBYTES) / (weight->columns * sizeof(float));
     step = step ? step : 1;
     for (uint64_t row = 0; row < weight->rows; row += step) {
         const uint64_t rows = weight->rows - row < step ? weight->rows - row : step;
         const gx_task task = {.file = tensor->file,
-                              .offset = tensor->offset + row * row_nbytes,
+                              .offset = tensor->offset + (weight->first_row + row) * row_nbytes,
                               .nbytes = rows * row_nbytes,
                               .weight = weight,
                               .first_row = row,
@@ -243,7 +256,7 @@ static gx_status add_rows(task_list *list, gx_plan *plan, const use *entry, gx_e
     return GX_OK;
 }
 
-static gx_status add_tasks(task_list *list, gx_plan *plan, const use *uses, gx_error *error)
+static gx_status add_tasks(task_list *list, gx_plan *plan, use *const *uses, gx_error *error)
 {
     const gx_checkpoint *checkpoint = plan->model->checkpoint;
     size_t next = 0;
@@ -253,11 +266,13 @@ static gx_status add_tasks(task_list *list, gx_plan *plan, const use *uses, gx_e
         const uint64_t nbytes = gx_file_nbytes(gx_checkpoint_file(checkpoint, file));
         for (; next < tensors && gx_checkpoint_tensor(checkpoint, next)->file == file; next++) {
             const gx_tensor *tensor = gx_checkpoint_tensor(checkpoint, next);
-            if (!uses[next].weight)
-                continue;
-            GX_TRY(add_gap(list, file, at, tensor->offset, error));
-            GX_TRY(add_rows(list, plan, &uses[next], error));
-            at = tensor->offset + tensor->nbytes;
+            for (const use *entry = uses[next]; entry; entry = entry->next) {
+                uint64_t row_nbytes = 0;
+                GX_TRY(gx_tensor_rows_nbytes(tensor, 1, &row_nbytes, error));
+                GX_TRY(add_gap(list, file, at, tensor->offset + entry->weight->first_row * row_nbytes, error));
+                GX_TRY(add_rows(list, plan, entry, row_nbytes, error));
+                at = tensor->offset + (entry->weight->first_row + entry->weight->rows) * row_nbytes;
+            }
         }
         GX_TRY(add_gap(list, file, at, nbytes, error));
         plan->source_nbytes += nbytes;
@@ -267,7 +282,7 @@ static gx_status add_tasks(task_list *list, gx_plan *plan, const use *uses, gx_e
 
 static gx_status make_tasks(gx_plan *plan, gx_error *error)
 {
-    use *uses = GX_NEW_ARRAY(plan->arena, use, gx_checkpoint_tensor_count(plan->model->checkpoint));
+    use **uses = GX_NEW_ARRAY(plan->arena, use *, gx_checkpoint_tensor_count(plan->model->checkpoint));
     if (!uses)
         return gx_fail_memory(error);
     GX_TRY(collect_uses(uses, plan, error));
@@ -310,6 +325,7 @@ gx_status gx_plan_new(gx_plan **out, const gx_model *model, const gx_build_optio
     }
     plan->arena = arena;
     plan->model = model;
+    plan->profile = gx_profile_get((unsigned)options->profile);
     plan->request = request;
     gx_status status = make_targets(plan, options, error);
     if (status == GX_OK)

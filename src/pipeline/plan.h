@@ -8,14 +8,13 @@
 #include "gemma_onnx.h"
 #include "graph/decoder.h"
 
-#define GX_PLAN_MAX_DATA_FILES 64u
+#define GX_PLAN_MAX_DATA_FILES 256u /* of 2 GB: Gemma 4 31B in fp32 takes 62 */
 
 #define GX_STATIC_MAX_LENGTHS 8u
 #define GX_TARGET_MAX_GRAPHS (GX_STATIC_MAX_LENGTHS + 1)
 
 /* What gx_convert asks beyond gx_build: graphs of fixed shapes. */
 typedef struct gx_static_request {
-    const gx_profile *profile;
     unsigned batch_size, max_length;
     unsigned sequence_lengths[GX_STATIC_MAX_LENGTHS]; /* of the prefill graphs */
     unsigned sequence_count;
@@ -72,6 +71,7 @@ typedef struct gx_task {
 typedef struct gx_plan {
     gx_arena *arena;
     const gx_model *model;
+    const gx_profile *profile;
     const gx_static_request *request; /* NULL: dynamic graphs, in the folder's "onnx" */
     const gx_decoder_importance *importance; /* NULL: all alike, or no precision has blocks */
     gx_target *targets;

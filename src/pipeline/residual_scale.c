@@ -8,8 +8,11 @@
 
 static const gx_role post_norms[] = {GX_ROLE_POST_ATTENTION_NORM, GX_ROLE_POST_FEEDFORWARD_NORM};
 
+/* With several streams a router says what they become. */
 bool gx_residual_is_bounded(const gx_model *model)
 {
+    if (model->altup.streams)
+        return false;
     for (uint32_t n = 0; n < model->num_hidden_layers; n++)
         for (size_t i = 0; i < sizeof post_norms / sizeof *post_norms; i++)
             if (!model->layers[n].weights[post_norms[i]].tensor)

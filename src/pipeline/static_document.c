@@ -82,7 +82,9 @@ static bool add_caches(yyjson_mut_doc *doc, yyjson_mut_val *root, const gx_plan 
     bool any_bounded = false;
     for (uint32_t n = 0; n < plan->model->num_hidden_layers; n++) {
         const gx_layer *layer = &plan->model->layers[n];
-        const uint64_t length = gx_static_cache_length(&form, plan->request->profile, layer);
+        if (!gx_layer_has_own_cache(plan->model, n))
+            continue;
+        const uint64_t length = gx_static_cache_length(&form, plan->profile, layer);
         const bool bounded = length < form.max_length;
         char name[64];
         any_bounded = any_bounded || bounded;
@@ -102,21 +104,21 @@ static bool add_caches(yyjson_mut_doc *doc, yyjson_mut_val *root, const gx_plan 
         yyjson_mut_arr_add_uint(doc, shape, length);
         yyjson_mut_arr_add_uint(doc, shape, layer->head_dim);
         yyjson_mut_obj_add_uint(doc, entry, "sliding_window", layer->sliding_window);
-        yyjson_mut_obj_add_str(doc, entry, "layout", !bounded ? "slots" : plan->request->profile->takes_position ? "ring" : "moved");
+        yyjson_mut_obj_add_str(doc, entry, "layout", !bounded ? "slots" : plan->profile->takes_position ? "ring" : "moved");
     }
     return any_bounded;
 }
 
 /* What a prefill call may be given. */
-static void add_rules(yyjson_mut_doc *doc, yyjson_mut_val *root, const gx_static_request *request, bool any_bounded)
+static void add_rules(yyjson_mut_doc *doc, yyjson_mut_val *root, const gx_plan *plan, bool any_bounded)
 {
-    const bool position = request->profile->takes_position;
+    const bool position = plan->profile->takes_position;
     yyjson_mut_val *rules = yyjson_mut_obj_add_obj(doc, root, "prefill");
     /* GroupQueryAttention moves a bounded cache's rows: padding would push real ones out. */
     yyjson_mut_obj_add_bool(doc, rules, "padding", position || !any_bounded);
     yyjson_mut_obj_add_bool(doc, rules, "rows_at_different_positions", position);
     /* A chunk behind a past. */
-    yyjson_mut_obj_add_bool(doc, rules, "continues", position || request->batch_size == 1);
+    yyjson_mut_obj_add_bool(doc, rules, "continues", position || plan->request->batch_size == 1);
 }
 
 static void fill(yyjson_mut_doc *doc, const gx_plan *plan)
@@ -128,7 +130,7 @@ static void fill(yyjson_mut_doc *doc, const gx_plan *plan)
     yyjson_mut_obj_add_str(doc, root, "tool", "gemma-onnx");
     yyjson_mut_obj_add_str(doc, root, "version", gx_version());
     yyjson_mut_obj_add_str(doc, root, "family", model->family_name);
-    yyjson_mut_obj_add_str(doc, root, "profile", request->profile->name);
+    yyjson_mut_obj_add_str(doc, root, "profile", plan->profile->name);
     yyjson_mut_obj_add_uint(doc, root, "batch_size", request->batch_size);
     yyjson_mut_obj_add_uint(doc, root, "max_length", request->max_length);
     yyjson_mut_obj_add_uint(doc, root, "vocab_size", model->vocab_size);
@@ -137,7 +139,7 @@ static void fill(yyjson_mut_doc *doc, const gx_plan *plan)
     for (size_t i = 0; i < model->eos_token_count; i++)
         yyjson_mut_arr_add_int(doc, eos, model->eos_token_ids[i]);
     const bool any_bounded = add_caches(doc, root, plan);
-    add_rules(doc, root, request, any_bounded);
+    add_rules(doc, root, plan, any_bounded);
     yyjson_mut_val *precisions = yyjson_mut_obj_add_obj(doc, root, "precisions");
     for (unsigned t = 0; t < plan->target_count; t++)
         add_precision(doc, precisions, &plan->targets[t]);

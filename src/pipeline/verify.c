@@ -7,6 +7,7 @@
 #include "pipeline/manifest.h"
 #include "pipeline/output_folder.h"
 #include "pipeline/static_document.h"
+#include "graph/profile.h"
 #include "pipeline/verify_internal.h"
 
 #define MANIFEST_LIMIT (UINT64_C(64) << 20)
@@ -46,6 +47,14 @@ static const gx_verify_bars *find_bars(const char *precision)
     return NULL;
 }
 
+static gx_profile_choice find_profile(const char *name)
+{
+    for (unsigned i = 0; name && i < GX_PROFILE_COUNT; i++)
+        if (strcmp(gx_profile_get(i)->name, name) == 0)
+            return (gx_profile_choice)i;
+    return GX_PROFILE_ORT;
+}
+
 static gx_status add_result(gx_verification *v, const char *precision, yyjson_val *entry, gx_error *error)
 {
     gx_verify_result *result = &v->results[v->result_count];
@@ -55,6 +64,7 @@ static gx_status add_result(gx_verification *v, const char *precision, yyjson_va
     *result = (gx_verify_result){.precision = gx_arena_copy_string(v->arena, precision),
                                  .file = gx_arena_copy_string(v->arena, file),
                                  .bars = find_bars(precision),
+                                 .profile = find_profile(yyjson_get_str(yyjson_obj_get(entry, "profile"))),
                                  .block_size = (unsigned)yyjson_get_uint(yyjson_obj_get(entry, "block_size")),
                                  .embedding_bits = (unsigned)yyjson_get_uint(yyjson_obj_get(entry, "embedding_bits")),
                                  .residual_scale = yyjson_get_num(yyjson_obj_get(entry, "residual_scale"))};

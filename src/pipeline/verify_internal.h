@@ -48,7 +48,8 @@ typedef struct gx_verify_result {
     const char *precision, *file;
     uint64_t nbytes; /* .onnx and data */
     const gx_verify_bars *bars;
-    unsigned block_size, embedding_bits; /* as built; 0: the default */
+    gx_profile_choice profile;           /* as built */
+    unsigned block_size, embedding_bits; /* the same; 0: the default */
     double residual_scale;
     gx_verify_weight *weights; /* in the file's order; weight_count 0: judged by another checkpoint than it was made from */
     size_t weight_count;

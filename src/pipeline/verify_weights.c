@@ -41,15 +41,15 @@ static void free_chunk(chunk *c)
 
 static gx_status make_chunk(chunk *c, const gx_stored *stored, gx_error *error)
 {
-    const uint64_t columns = gx_recipe_columns(&stored->recipe);
-    c->rows = columns < CHUNK_FLOATS ? CHUNK_FLOATS / columns : 1;
+    const uint64_t columns = gx_recipe_columns(&stored->recipe), width = stored->recipe.sources[0]->columns;
+    c->rows = width < CHUNK_FLOATS ? CHUNK_FLOATS / width : 1;
     uint64_t raw_nbytes = 0;
     for (unsigned i = 0; i < stored->recipe.source_count; i++) {
         uint64_t row_nbytes = 0;
         GX_TRY(gx_tensor_rows_nbytes(stored->recipe.sources[i]->tensor, 1, &row_nbytes, error));
         raw_nbytes = row_nbytes * c->rows > raw_nbytes ? row_nbytes * c->rows : raw_nbytes;
     }
-    c->expected = gx_alloc(c->rows * columns, sizeof *c->expected);
+    c->expected = gx_alloc(c->rows * width, sizeof *c->expected);
     c->found = gx_alloc(c->rows * columns, sizeof *c->found);
     c->raw = gx_alloc(raw_nbytes, 1);
     c->turned = gx_alloc(stored->scheme.transposed ? c->rows * columns : 0, 1);
@@ -92,11 +92,11 @@ static gx_status read_found(const weighing *w, chunk *c, const gx_stored *stored
 
 static void add_up(sums *s, const chunk *c, const gx_recipe *recipe, uint64_t rows)
 {
-    const uint64_t columns = gx_recipe_columns(recipe);
+    const uint64_t columns = gx_recipe_columns(recipe), width = recipe->sources[0]->columns;
     for (uint64_t r = 0; r < rows; r++) {
         for (uint64_t k = 0; k < columns; k++) {
             const double scale = recipe->multiply * (recipe->column_scales ? (double)recipe->column_scales[k] : 1);
-            const double expected = c->expected[r * columns + k], difference = fabs((double)c->found[r * columns + k] / scale - expected);
+            const double expected = c->expected[r * width + recipe->first_column + k], difference = fabs((double)c->found[r * columns + k] / scale - expected);
             s->error += difference * difference;
             s->square += expected * expected;
             s->largest = difference > s->largest || isnan(difference) ? difference : s->largest;
@@ -186,6 +186,7 @@ gx_status gx_verify_weigh(gx_verification *v, gx_verify_result *result, const ch
     gx_build_options options;
     gx_build_options_default(&options);
     options.precisions = gx_precision_from_name(result->precision);
+    options.profile = result->profile;
     options.block_size = result->block_size;
     options.embedding_bits = result->embedding_bits;
     gx_plan *plan = NULL;

@@ -13,7 +13,7 @@
 typedef struct workspace {
     uint8_t *raw;     /* the bytes of a task */
     float *values;    /* decoded rows */
-    float *scaled;    /* rows times a recipe's factor */
+    float *scaled;    /* rows as a recipe has them */
     uint8_t *encoded; /* one destination's parts, one after another */
     uint8_t *turned;  /* the same, transposed */
     uint8_t *scratch; /* of the scheme */
@@ -53,11 +53,12 @@ static void measure(writing *w)
         w->raw_nbytes = larger(w->raw_nbytes, task->nbytes);
         for (const gx_destination *d = task->destinations; d; d = d->next) {
             w->encoded_nbytes = larger(w->encoded_nbytes, encoded_nbytes(d->stored, task->rows));
-            if (gx_recipe_scales(&d->stored->recipe))
-                w->scaled_floats = larger(w->scaled_floats, task->rows * task->weight->columns);
+            const uint64_t columns = gx_recipe_columns(&d->stored->recipe);
+            if (gx_recipe_changes_rows(&d->stored->recipe))
+                w->scaled_floats = larger(w->scaled_floats, task->rows * columns);
             if (d->stored->scheme.transposed)
-                w->turned_nbytes = larger(w->turned_nbytes, task->rows * task->weight->columns);
-            w->scratch_nbytes = larger(w->scratch_nbytes, gx_scheme_scratch_nbytes(&d->stored->scheme, gx_recipe_columns(&d->stored->recipe)));
+                w->turned_nbytes = larger(w->turned_nbytes, task->rows * columns);
+            w->scratch_nbytes = larger(w->scratch_nbytes, gx_scheme_scratch_nbytes(&d->stored->scheme, columns));
         }
     }
 }
@@ -145,23 +146,27 @@ static gx_status check_embedding(const writing *w, const gx_task *task, const gx
     return GX_OK;
 }
 
-static void scale(float *out, const gx_recipe *recipe, const float *values, uint64_t rows, uint64_t columns)
+/* The recipe's columns of rows of `width`, scaled. */
+static void change_rows(float *out, const gx_recipe *recipe, const float *values, uint64_t rows, uint64_t width)
 {
     const float multiply = (float)recipe->multiply, *column_scales = recipe->column_scales;
-    for (uint64_t i = 0; i < rows * columns; i++)
-        out[i] = values[i] * multiply;
-    for (uint64_t r = 0; column_scales && r < rows; r++, out += columns)
+    const uint64_t columns = gx_recipe_columns(recipe);
+    values += recipe->first_column;
+    for (uint64_t r = 0; r < rows; r++, out += columns, values += width) {
         for (uint64_t c = 0; c < columns; c++)
+            out[c] = values[c] * multiply;
+        for (uint64_t c = 0; column_scales && c < columns; c++)
             out[c] *= column_scales[c];
+    }
 }
 
 static gx_status encode(writing *w, const workspace *space, const gx_task *task, const gx_destination *d, gx_error *error)
 {
     const gx_stored *stored = d->stored;
-    const uint64_t columns = task->weight->columns;
+    const uint64_t columns = gx_recipe_columns(&stored->recipe);
     const float *values = space->values;
-    if (gx_recipe_scales(&stored->recipe)) {
-        scale(space->scaled, &stored->recipe, values, task->rows, columns);
+    if (gx_recipe_changes_rows(&stored->recipe)) {
+        change_rows(space->scaled, &stored->recipe, values, task->rows, task->weight->columns);
         values = space->scaled;
     }
     GX_TRY(check_embedding(w, task, d, values, error));

@@ -9,17 +9,22 @@
     {.kind = GX_SCHEME_BLOCK, .dtype = GX_DTYPE_F16, .bits = n_bits, .block_size = size, .zero_points = with_zero_points}
 #define EIGHT_BIT_EMBEDDING BLOCKS(8, 128, false)
 
+/* Rounding it changes which experts are picked. */
+#define ROUTER [GX_QUANT_ROLE_ROUTER] = FLOAT_SCHEME(GX_DTYPE_F32)
+
 /* Zero points cost a tenth of a product's time: they are where they gain most for it. The head is two thirds of what a small
  * model reads, and bears larger blocks (docs/quantisation.md). */
 #define FOUR_BITS \
     [GX_QUANT_ROLE_ATTENTION_QKV] = BLOCKS(4, 32, true), [GX_QUANT_ROLE_ATTENTION_OUTPUT] = BLOCKS(4, 32, true), \
     [GX_QUANT_ROLE_MLP_GATE_UP] = BLOCKS(4, 32, false), [GX_QUANT_ROLE_MLP_DOWN] = BLOCKS(4, 32, true), \
-    [GX_QUANT_ROLE_EMBEDDING] = BLOCKS(4, 64, false)
+    [GX_QUANT_ROLE_EMBEDDING] = BLOCKS(4, 64, false), [GX_QUANT_ROLE_LAYER_EMBEDDING] = BLOCKS(4, 32, false), \
+    [GX_QUANT_ROLE_LAYER_INPUT] = BLOCKS(8, 32, false), [GX_QUANT_ROLE_EXPERT] = BLOCKS(4, 32, false), ROUTER
 
-/* Every linear weight of a layer alike. */
-#define ALL_LINEAR(scheme)                                                                                             \
+/* Every other matrix of a layer alike. */
+#define ALL_LINEAR(scheme)                                                                                                   \
     [GX_QUANT_ROLE_ATTENTION_QKV] = scheme, [GX_QUANT_ROLE_ATTENTION_OUTPUT] = scheme, [GX_QUANT_ROLE_MLP_GATE_UP] = scheme, \
-    [GX_QUANT_ROLE_MLP_DOWN] = scheme
+    [GX_QUANT_ROLE_MLP_DOWN] = scheme, [GX_QUANT_ROLE_LAYER_EMBEDDING] = scheme, [GX_QUANT_ROLE_LAYER_INPUT] = scheme,       \
+    [GX_QUANT_ROLE_EXPERT] = scheme, ROUTER
 
 static const gx_policy table[GX_POLICY_COUNT] = {
     {"fp32", "", GX_DTYPE_F32, {ALL_LINEAR(FLOAT_SCHEME(GX_DTYPE_F32)), [GX_QUANT_ROLE_EMBEDDING] = FLOAT_SCHEME(GX_DTYPE_F32)}},
@@ -82,7 +87,7 @@ gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, un
 
 void gx_policy_rule(const gx_policy *policy, gx_quant_role role, const gx_scheme *scheme, char *out, size_t nbytes)
 {
-    static const char *const names[GX_QUANT_ROLE_COUNT] = {"q, k and v", "attention output", "gate and up", "down", "embedding and head"};
+    static const char *const names[GX_QUANT_ROLE_COUNT] = {"q, k and v", "attention output", "gate and up", "down", "embedding and head", "inputs of layers", "gates of inputs", "experts", "router"};
     char name[64];
     gx_scheme_name(scheme, name, sizeof name);
     snprintf(out, nbytes, "%s: %s in %s", policy->name, names[role], name);

@@ -10,6 +10,10 @@ typedef enum gx_quant_role {
     GX_QUANT_ROLE_MLP_GATE_UP,
     GX_QUANT_ROLE_MLP_DOWN,
     GX_QUANT_ROLE_EMBEDDING, /* and the head */
+    GX_QUANT_ROLE_LAYER_EMBEDDING, /* Gemma 3n and 4: tables of the inputs of single layers, */
+    GX_QUANT_ROLE_LAYER_INPUT,     /* … and the small matrices around them */
+    GX_QUANT_ROLE_EXPERT,
+    GX_QUANT_ROLE_ROUTER,
     GX_QUANT_ROLE_COUNT,
 } gx_quant_role;
 

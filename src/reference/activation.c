@@ -26,6 +26,21 @@ void gx_activation_gate(gx_activation activation, float *gate, const float *up, 
         gate[i] = function(gate[i]) * up[i];
 }
 
+void gx_activation_cut(float *rows, size_t row_count, size_t columns, double cutoff)
+{
+    for (float *row = rows; row < rows + row_count * columns; row += columns) {
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < columns; i++)
+            sum += (double)row[i];
+        const double mean = sum / (double)columns;
+        for (size_t i = 0; i < columns; i++)
+            squares += ((double)row[i] - mean) * ((double)row[i] - mean);
+        const float limit = (float)(mean + cutoff * sqrt(squares / (double)columns));
+        for (size_t i = 0; i < columns; i++)
+            row[i] = row[i] > limit ? row[i] - limit : 0;
+    }
+}
+
 void gx_softcap(float *values, size_t elements, double cap)
 {
     const float limit = (float)cap;

@@ -11,11 +11,14 @@ static size_t first_visible(uint64_t window, size_t position)
 }
 
 /* scores[0 … count) become probabilities. */
-static void softmax(float *scores, size_t count, float scale)
+static void softmax(float *scores, size_t count, const gx_attention *a)
 {
     float largest = -INFINITY;
+    for (size_t i = 0; i < count; i++)
+        scores[i] *= (float)a->scale;
+    if (a->softcap != 0)
+        gx_softcap(scores, count, a->softcap);
     for (size_t i = 0; i < count; i++) {
-        scores[i] *= scale;
         largest = scores[i] > largest ? scores[i] : largest;
     }
     double sum = 0;
@@ -42,7 +45,7 @@ static void attend(gx_blas_sgemm sgemm, const gx_attention *a, size_t first, siz
         const size_t to = position + row + 1 - begin;
         float *row_scores = scores + row * keys;
         memset(row_scores, 0, from * sizeof *row_scores);
-        softmax(row_scores + from, to - from, (float)a->scale);
+        softmax(row_scores + from, to - from, a);
         memset(row_scores + to, 0, (keys - to) * sizeof *row_scores);
     }
     gx_product_columns(sgemm, &(gx_product){.m = rows, .n = a->head_dim, .k = keys, .a = scores, .a_stride = keys,

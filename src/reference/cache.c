@@ -53,6 +53,8 @@ gx_status gx_reference_cache_reserve(gx_reference_cache *cache, size_t positions
         positions = cache->capacity + cache->capacity / 2;
     for (uint32_t n = 0; n < cache->model->num_hidden_layers; n++) {
         const gx_layer *layer = &cache->model->layers[n];
+        if (!gx_layer_has_own_cache(cache->model, n))
+            continue;
         const uint64_t width = (uint64_t)layer->num_key_value_heads * layer->head_dim;
         GX_TRY(grow(&cache->layers[n].keys, positions, width, error));
         GX_TRY(grow(&cache->layers[n].values, positions, width, error));

@@ -57,11 +57,10 @@ static gx_status get_rope(const gx_pass *pass, const gx_layer *layer, const gx_r
     gx_reference *reference = pass->reference;
     gx_rope_table *table = reference->rope_tables;
     gx_rope_table *end = table + reference->rope_table_count;
-    while (table < end && (table->head_dim != layer->head_dim || table->rope.theta != layer->rope.theta ||
-                           table->rope.factor != layer->rope.factor))
+    while (table < end && !gx_rope_equal(&table->rope, &layer->rope))
         table++;
     if (table == end) {
-        *table = (gx_rope_table){.rope = layer->rope, .head_dim = layer->head_dim};
+        *table = (gx_rope_table){.rope = layer->rope};
         reference->rope_table_count++;
     }
     GX_TRY(gx_rope_table_extend(table, pass->longest, reference->options.rope_precision, error));
@@ -119,8 +118,14 @@ static void final_norm(gx_pass *pass)
 static gx_status run(gx_pass *pass, gx_error *error)
 {
     GX_TRY(embed(pass, error));
+    if (pass->layer_inputs)
+        GX_TRY(gx_layer_inputs_run(pass, error));
+    if (pass->streams)
+        GX_TRY(gx_altup_begin(pass, error));
     for (uint32_t n = 0; n < pass->reference->model->num_hidden_layers; n++)
         GX_TRY(run_layer(pass, n, error));
+    if (pass->streams)
+        GX_TRY(gx_altup_end(pass, error));
     final_norm(pass);
     for (size_t s = 0; s < pass->sequence_count; s++)
         if (pass->sequences[s].cache)

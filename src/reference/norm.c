@@ -11,7 +11,7 @@ static void norm_row(const float *x, size_t columns, const float *factor, double
         squares += (double)x[i] * (double)x[i];
     const float inverse = (float)(1.0 / sqrt(squares / (double)columns + eps));
     for (size_t i = 0; i < columns; i++)
-        out[i] = x[i] * inverse * factor[i];
+        out[i] = factor ? x[i] * inverse * factor[i] : x[i] * inverse;
 }
 
 void gx_norm_rows(const float *x, size_t rows, size_t columns, const float *factor, double eps, float *out)

@@ -33,7 +33,7 @@ void gx_product_columns(gx_blas_sgemm sgemm, const gx_product *product); /* b is
 
 /* ---- norm.c ---- */
 
-/* RMSNorm of each row with `factor` [columns]; out may be x. */
+/* RMSNorm of each row with `factor` [columns], NULL: without one; out may be x. */
 void gx_norm_rows(const float *x, size_t rows, size_t columns, const float *factor, double eps, float *out);
 
 /* ---- activation.c ---- */
@@ -42,11 +42,23 @@ void gx_norm_rows(const float *x, size_t rows, size_t columns, const float *fact
 void gx_activation_gate(gx_activation activation, float *gate, const float *up, size_t elements);
 void gx_softcap(float *values, size_t elements, double cap);
 
+/* What lies above a row's mean by `cutoff` standard deviations, less that; else 0. */
+void gx_activation_cut(float *rows, size_t row_count, size_t columns, double cutoff);
+
+/* ---- experts.c ---- */
+
+struct gx_layer_weights;
+
+/* Experts of one layer, for rows of the residual stream as they are (`stream`, which the router reads) and normed for the experts (`x`), both
+ * [rows, hidden_size]; the sum of what they give, weighted, goes to `out`. `scratch` has rows * gx_experts_scratch() elements. */
+size_t gx_experts_scratch(const gx_model *model, const gx_layer *layer); /* 0: the layer has none */
+void gx_experts_run(gx_blas_sgemm sgemm, const gx_model *model, const gx_layer *layer, const struct gx_layer_weights *weights, const float *stream,
+                    const float *x, size_t rows, float *scratch, float *out);
+
 /* ---- rope.c ---- */
 
 typedef struct gx_rope_table {
     gx_rope rope;
-    uint32_t head_dim;
     size_t positions; /* rows below */
     float *cosines;   /* [positions, head_dim / 2] */
     float *sines;
@@ -73,6 +85,7 @@ typedef struct gx_attention {
     size_t head_dim;
     uint64_t sliding_window; /* 0: none */
     double scale;
+    double softcap; /* 0: none */
 } gx_attention;
 
 /* `scores` holds GX_ATTENTION_BLOCK * (past + rows) elements. */

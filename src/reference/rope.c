@@ -1,6 +1,6 @@
 /*
  * Rotary position embedding. Channel i turns together with channel i + head_dim / 2 by position · theta^(-2i / head_dim)
- * / factor. In double the angles are exact to fp32's last bit at any position. In fp32 the product of frequency and
+ * / factor, or, beyond the pairs that turn at all, not. In double the angles are exact to fp32's last bit at any position. In fp32 the product of frequency and
  * position loses about a thousandth of a turn every 10,000 positions; Transformers computes it so, hence the choice.
  */
 #include <math.h>
@@ -10,8 +10,9 @@
 
 static void angles_double(const gx_rope_table *table, size_t position, float *cosines, float *sines)
 {
-    for (uint32_t i = 0; i < table->head_dim / 2; i++) {
-        const double frequency = pow(table->rope.theta, -2.0 * i / table->head_dim) / table->rope.factor;
+    const gx_rope *rope = &table->rope;
+    for (uint32_t i = 0; i < rope->head_dim / 2; i++) {
+        const double frequency = i < gx_rope_pairs(rope) ? pow(rope->theta, -2.0 * i / rope->head_dim) / rope->factor : 0;
         const double angle = (double)position * frequency;
         cosines[i] = (float)cos(angle);
         sines[i] = (float)sin(angle);
@@ -20,9 +21,10 @@ static void angles_double(const gx_rope_table *table, size_t position, float *co
 
 static void angles_float(const gx_rope_table *table, size_t position, float *cosines, float *sines)
 {
-    for (uint32_t i = 0; i < table->head_dim / 2; i++) {
-        const float exponent = (float)(2 * i) / (float)table->head_dim;
-        const float frequency = 1.0f / powf((float)table->rope.theta, exponent) / (float)table->rope.factor;
+    const gx_rope *rope = &table->rope;
+    for (uint32_t i = 0; i < rope->head_dim / 2; i++) {
+        const float exponent = (float)(2 * i) / (float)rope->head_dim;
+        const float frequency = i < gx_rope_pairs(rope) ? 1.0f / powf((float)rope->theta, exponent) / (float)rope->factor : 0;
         const float angle = (float)position * frequency;
         cosines[i] = cosf(angle);
         sines[i] = sinf(angle);
@@ -40,7 +42,7 @@ static gx_status resize(float **values, uint64_t elements, gx_error *error)
 
 gx_status gx_rope_table_extend(gx_rope_table *table, size_t positions, gx_rope_precision precision, gx_error *error)
 {
-    const size_t half = table->head_dim / 2;
+    const size_t half = table->rope.head_dim / 2;
     uint64_t elements;
     if (positions <= table->positions)
         return GX_OK;
@@ -65,10 +67,10 @@ void gx_rope_table_deinit(gx_rope_table *table)
 
 void gx_rope_rotate(const gx_rope_table *table, float *row, size_t heads, size_t position)
 {
-    const size_t half = table->head_dim / 2;
+    const size_t half = table->rope.head_dim / 2;
     const float *cosines = table->cosines + position * half;
     const float *sines = table->sines + position * half;
-    for (size_t head = 0; head < heads; head++, row += table->head_dim) {
+    for (size_t head = 0; head < heads; head++, row += table->rope.head_dim) {
         for (size_t i = 0; i < half; i++) {
             const float first = row[i];
             const float second = row[i + half];

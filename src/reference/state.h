@@ -27,9 +27,11 @@ typedef struct gx_pass_row {
 typedef struct gx_pass_scratch {
     float *normed; /* [GX_PIECE_ROWS, hidden_size] */
     float *output; /* [GX_PIECE_ROWS, hidden_size] */
-    float *wide;   /* [GX_PIECE_ROWS, keys' width or intermediate_size] */
+    float *branch; /* the same */
+    float *wide;   /* [GX_PIECE_ROWS, keys' width, intermediate_size or hidden_size_per_layer_input] */
     float *wide2;
-    float *scores; /* [GX_ATTENTION_BLOCK, longest sequence] */
+    float *experts; /* what experts.c asks for, then what they give: [GX_PIECE_ROWS, hidden_size] */
+    float *scores;  /* [GX_ATTENTION_BLOCK, longest sequence] */
     float *storage;
 } gx_pass_scratch;
 
@@ -44,7 +46,13 @@ typedef struct gx_pass {
     size_t longest; /* past and new together */
     float *hidden;  /* [row_count, hidden_size]: the caller's */
     float *queries; /* [row_count, widest layer's num_attention_heads * head_dim] */
-    gx_key_values *borrowed; /* [sequence_count]: for sequences without a cache, one layer's keys and values */
+    /* For sequences without a cache: [sequence_count, borrow_slots], each one layer's keys and values. Slot 0 serves the layers that no other one
+     * reads, one after another. */
+    gx_key_values *borrowed;
+    size_t *slots; /* [num_hidden_layers]: the slot of each layer's keys and values */
+    size_t borrow_slots;
+    float *streams;      /* [row_count, altup.streams, hidden_size]; NULL: the residual stream is one, `hidden` */
+    float *layer_inputs; /* [row_count, num_hidden_layers, hidden_size_per_layer_input]; NULL: the model has none */
     gx_pass_scratch *scratch; /* [threads] */
     unsigned threads;
 } gx_pass;
@@ -54,6 +62,18 @@ gx_status gx_pass_init(gx_pass *pass, gx_reference *reference, const gx_referenc
                        gx_error *error) GX_MUST_USE;
 void gx_pass_deinit(gx_pass *pass); /* after a failed init, too */
 void gx_pass_tap(const gx_pass *pass, const char *name, int layer, size_t first_row, size_t rows, size_t columns, const float *values);
+
+gx_key_values gx_pass_key_values(const gx_pass *pass, size_t sequence, uint32_t layer);
+
+/* altup.c: streams from the embedded rows, and the final states from the streams. A layer works on `hidden`, which it gets from the streams
+ * before and gives back after. */
+gx_status gx_altup_begin(gx_pass *pass, gx_error *error) GX_MUST_USE;
+gx_status gx_altup_end(gx_pass *pass, gx_error *error) GX_MUST_USE;
+void gx_altup_predict(gx_pass *pass, const gx_layer_weights *weights, size_t row);
+void gx_altup_correct(gx_pass *pass, const gx_layer_weights *weights, size_t row);
+
+/* layer_inputs.c: fills pass->layer_inputs from the ids and the embedded rows. */
+gx_status gx_layer_inputs_run(gx_pass *pass, gx_error *error) GX_MUST_USE;
 
 /* layer.c: all rows through layer n. */
 gx_status gx_layer_run(gx_pass *pass, uint32_t n, const gx_layer_weights *weights, const gx_rope_table *rope, gx_error *error) GX_MUST_USE;

@@ -45,6 +45,8 @@ gx_comparison_row gx_compare_row(const float *expected, const float *found, size
         sum += e;
         squares += e * e;
     }
+    if (row.kl < 0) /* of equal distributions, rounding may leave less */
+        row.kl = 0;
     const double mean = sum / (double)vocabulary;
     row.deviation = sqrt(fmax(0, squares / (double)vocabulary - mean * mean));
     row.same_top = expected_top == found_top;

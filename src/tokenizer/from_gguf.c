@@ -117,6 +117,19 @@ static void write_merge(void *context, gx_piece left, gx_piece right)
     gx_json_text_raw(&w->out, "]");
 }
 
+static gx_status write_merges(writing *w, gx_error *error)
+{
+    w->first = true;
+    if (!w->source->merged_kind)
+        return gx_scored_merges_each(&w->vocabulary, w->source, write_merge, w, error);
+    for (size_t i = 0; i < w->source->merge_count; i++) { /* checked: one space */
+        const gx_gguf_piece *pair = &w->source->merges[i];
+        const uint32_t left = (uint32_t)((const char *)memchr(pair->bytes, ' ', pair->nbytes) - pair->bytes);
+        write_merge(w, (gx_piece){.bytes = pair->bytes, .nbytes = left}, (gx_piece){.bytes = pair->bytes + left + 1, .nbytes = (uint32_t)pair->nbytes - left - 1});
+    }
+    return GX_OK;
+}
+
 static gx_status write_model(writing *w, gx_error *error)
 {
     gx_json_text_raw(&w->out, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": ");
@@ -134,8 +147,7 @@ static gx_status write_model(writing *w, gx_error *error)
         gx_json_text_number(&w->out, id);
     }
     gx_json_text_raw(&w->out, "\n    },\n    \"merges\": [");
-    w->first = true;
-    const gx_status status = gx_scored_merges_each(&w->vocabulary, w->source, write_merge, w, error);
+    const gx_status status = write_merges(w, error);
     gx_json_text_raw(&w->out, "\n    ]\n  }\n}\n");
     return status;
 }

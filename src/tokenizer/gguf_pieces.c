@@ -36,14 +36,34 @@ static gx_status check_token(const gx_gguf_tokenizer *source, size_t id, gx_erro
     return GX_OK;
 }
 
+/* A pair is written with the one space in it: in pieces, spaces are something else. */
+static gx_status check_merges(const gx_gguf_tokenizer *source, gx_error *error)
+{
+    for (size_t i = 0; i < source->merge_count; i++) {
+        const gx_gguf_piece *pair = &source->merges[i];
+        const char *space = memchr(pair->bytes, ' ', pair->nbytes);
+        const char *end = pair->bytes + pair->nbytes;
+        if (!space || space == pair->bytes || space + 1 == end || memchr(space + 1, ' ', (size_t)(end - space - 1)) || !gx_utf8_is_valid(pair->bytes, pair->nbytes))
+            return gx_fail(error, GX_ERROR_FORMAT, "%s: 'tokenizer.ggml.merges': entry %zu is not two pieces with a space between", source->name, i);
+    }
+    return GX_OK;
+}
+
+static gx_status check_kind(const gx_gguf_tokenizer *source, gx_error *error)
+{
+    const char *kind = source->kind ? source->kind : "missing", *expected = source->merged_kind ? source->merged_kind : "llama";
+    if (strcmp(kind, expected) != 0)
+        return gx_fail(error, GX_ERROR_UNSUPPORTED,
+                       "%s: 'tokenizer.ggml.model' is '%s', expected '%s'; use a Hugging Face folder of this model, which has a tokenizer.json", source->name, kind,
+                       expected);
+    if (source->merged_kind && !source->merges)
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: no list 'tokenizer.ggml.merges', which a tokenizer of kind '%s' has", source->name, kind);
+    return GX_OK;
+}
+
 gx_status gx_gguf_tokenizer_check(const gx_gguf_tokenizer *source, gx_error *error)
 {
-    if (!source->kind || strcmp(source->kind, "llama") != 0)
-        return gx_fail(
-            error, GX_ERROR_UNSUPPORTED,
-            "%s: 'tokenizer.ggml.model' is '%s', expected 'llama' (SentencePiece); use a Hugging Face folder of this model, which "
-            "has a tokenizer.json",
-            source->name, source->kind ? source->kind : "missing");
+    GX_TRY(check_kind(source, error));
     if (!source->pieces || !source->scores || !source->types || source->count == 0 || source->count > GX_MAX_TOKENS)
         return gx_fail(error, GX_ERROR_FORMAT,
                        "%s: 'tokenizer.ggml.tokens', 'scores' and 'token_type' must be arrays of the same length, 1 to %u", source->name,
@@ -54,6 +74,7 @@ gx_status gx_gguf_tokenizer_check(const gx_gguf_tokenizer *source, gx_error *err
     GX_TRY(check_id(source, "padding_token_id", source->padding, error));
     for (size_t id = 0; id < source->count; id++)
         GX_TRY(check_token(source, id, error));
+    GX_TRY(check_merges(source, error));
     if (source->chat_template && !gx_utf8_is_valid(source->chat_template, strlen(source->chat_template)))
         return gx_fail(error, GX_ERROR_FORMAT, "%s: 'tokenizer.chat_template' is not valid UTF-8", source->name);
     return GX_OK;

@@ -20,9 +20,9 @@ def std(name):
     return float(golden(name)["logits.std"][0])
 
 
-def fp16_bound(name):
-    """Of the absolute difference: Transformers' own fp16 run errs by more than 2e-2 on some."""
-    return max(2e-2, 2 * float(golden(name)["judge.fp16_error"][0])) * std(name)
+def fp16_bound(name, profile="ort"):
+    """Of the absolute difference: Transformers' own fp16 run errs by more than 2e-2 on some. Products and softmax apart round more often than one operator."""
+    return max(2e-2, (2 if profile == "ort" else 3) * float(golden(name)["judge.fp16_error"][0])) * std(name)
 
 
 def differences(decoder, expected, every_position):

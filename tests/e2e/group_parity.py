@@ -2,22 +2,22 @@
 import onnx
 
 from golden import differences, fp16_bound, golden, std
-from harness import PRECISIONS, TINY, Problems, checkpoint_names
+from harness import PRECISIONS, TINY, Problems, checkpoint_names, in_every_profile
 from sessions import Decoder
 
 FP32_BOUND = 2e-4  # of the standard deviation of the logits
 
 
-def check_folder(environment, name, every_position):
+def check_folder(environment, name, profile, every_position):
     problems = Problems()
-    out = environment.program.build(TINY / name, environment.scratch / "out", *(["--all-logits"] if every_position else []))
+    out = environment.program.build(TINY / name, environment.scratch / "out", "--profile", profile, *(["--all-logits"] if every_position else []))
     for precision, file in PRECISIONS.items():
         path = out / "onnx" / f"{file}.onnx"
         onnx.checker.check_model(str(path), full_check=True)
         decoder = Decoder(path)
         problems.check(decoder.metadata.get("gemma_onnx.logits") == ("all" if every_position else "last"), f"{precision}: metadata {decoder.metadata}")
         if precision in ("fp32", "fp16"):
-            bound = FP32_BOUND * std(name) if precision == "fp32" else fp16_bound(name)
+            bound = FP32_BOUND * std(name) if precision == "fp32" else fp16_bound(name, profile)
             for case, difference in differences(decoder, golden(name), every_position):
                 problems.check(difference <= bound, f"{precision}, {case}: {difference / std(name):.2e} std, bound {bound / std(name):.2e}")
         else:  # the numbers are judged in group_quantised.py
@@ -45,5 +45,6 @@ def tests(environment):
     for name in checkpoint_names() if environment.full else ("gemma-mha-bf16", "gemma3-untied-f16"):
         yield f"fp16_arithmetic[{name}]", lambda e, n=name: fp16_arithmetic(e, n)
     for name in checkpoint_names():
-        for every_position in (False, True):
-            yield f"{name}{'/all-logits' if every_position else ''}", lambda e, n=name, p=every_position: check_folder(e, n, p)
+        others = (("standard", False), ("primitive", True)) if in_every_profile(name, environment.full) else ()
+        for profile, every_position in (("ort", False), ("ort", True), *others):
+            yield f"{name}/{profile}{'/all-logits' if every_position else ''}", lambda e, n=name, o=profile, p=every_position: check_folder(e, n, o, p)

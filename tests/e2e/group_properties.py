@@ -89,8 +89,7 @@ def ranges(exported):
 def stored_once(environment, name):
     problems = Problems()
     out = environment.program.build(TINY / name, environment.scratch / "out")
-    # A redundant copy of the head that equals the embedding counts as tied.
-    tied = name not in ("gemma-untied-f16", "gemma3-untied-f16", "gemma3-other-head")
+    tied = "-untied" not in name and name not in ("gemma3-other-head", "gemma2-no-caps-f16", "gemma4-per-layer-config", "gemma3n-defaults-f16")  # a copy of the embedding is tied, too
     for precision, file in PRECISIONS.items():
         exported = Exported(out / "onnx" / f"{file}.onnx")
         places = ranges(exported)

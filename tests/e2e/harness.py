@@ -101,5 +101,14 @@ def check_nothing_left(folder):
     check(not left, f"left behind: {left}")
 
 
+# One for every kind of layer: `make check` sees these in every profile, and all of them in the one that most people take.
+CORE = ("gemma-mqa", "gemma3-types-bf16", "gemma2-published", "gemma2-capped.gguf", "vaultgemma-capped-bf16", "gemma3n-streams", "gemma3n-multimodal-bf16",
+        "gemma4-dense", "gemma4-per-layer-bf16", "gemma4-experts-sharded", "gemma4-per-layer-config")
+
+
+def in_every_profile(name, full):
+    return full or name in CORE
+
+
 def checkpoint_names():
     return (TINY / "index.txt").read_text().split()

@@ -15,6 +15,8 @@ const gx_value *gx_attend_grouped(gx_builder *b, const gx_heads *heads, const gx
     gx_node_float(g, node, "scale", layer->attention_scale);
     gx_node_int(g, node, "local_window_size", layer->sliding_window ? (int64_t)layer->sliding_window : -1);
     gx_node_int(g, node, "do_rotary", 0);
+    if (layer->attention_softcap != 0)
+        gx_node_float(g, node, "softcap", layer->attention_softcap);
     if (b->form && gx_static_cache_length(b->form, b->profile, layer) < b->form->max_length)
         gx_node_int(g, node, "sliding_window_cache", 1);
     const gx_value *output = gx_node_output(g, node, NULL, b->activation, heads->q->shape);

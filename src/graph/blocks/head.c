@@ -48,16 +48,6 @@ static const gx_value *logits_shape(gx_builder *b)
     return gx_node_output(g, shape, NULL, GX_DTYPE_I64, GX_SHAPE(gx_dim_number(3)));
 }
 
-static const gx_value *softcap(gx_builder *b, const gx_value *logits, double cap)
-{
-    gx_graph *g = b->graph;
-    const gx_value *down = gx_graph_float(g, gx_builder_name(b, "softcap/inverse"), 1.0 / cap);
-    const gx_value *up = gx_graph_float(g, gx_builder_name(b, "softcap/cap"), cap);
-    const gx_value *small = gx_builder_binary(b, "Mul", "softcap/down", logits, down);
-    const gx_value *bent = gx_graph_apply(g, "Tanh", gx_builder_name(b, "softcap/tanh"), logits->dtype, logits->shape, GX_INPUTS(small));
-    return gx_builder_binary(b, "Mul", "softcap/up", bent, up);
-}
-
 void gx_block_head(gx_builder *b, const gx_value *x)
 {
     gx_graph *g = b->graph;
@@ -69,7 +59,7 @@ void gx_block_head(gx_builder *b, const gx_value *x)
     const gx_value *logits = gx_block_product(b, "lm_head", x, stored);
     logits = gx_builder_cast(b, "logits_fp32", logits, GX_DTYPE_F32);
     if (model->final_logit_softcapping != 0)
-        logits = softcap(b, logits, model->final_logit_softcapping);
+        logits = gx_block_softcap(b, "softcap", logits, model->final_logit_softcapping);
     gx_node *node = gx_graph_node(g, "Reshape", gx_builder_name(b, "logits"), GX_INPUTS(logits, logits_shape(b)));
     const gx_dim positions = b->options->all_logits ? b->sequence : gx_dim_number(1);
     gx_graph_output(g, gx_node_output(g, node, "logits", GX_DTYPE_F32, GX_SHAPE(b->batch, positions, gx_dim_number(model->vocab_size))));

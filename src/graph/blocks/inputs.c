@@ -1,6 +1,6 @@
 /*
- * Inputs of a dynamic graph; lengths and mask, once for all layers. The attention mask may begin with zeros (left padding): GroupQueryAttention
- * knows right padding only, so every row gets the full length and padding is hidden by a bias.
+ * Inputs of a dynamic graph; lengths and mask, once for all layers, as far as their ways to attend ask for them. The attention mask may begin with
+ * zeros (left padding): GroupQueryAttention knows right padding only, so every row gets the full length and padding is hidden by a bias.
  */
 #include "graph/builder.h"
 
@@ -24,18 +24,75 @@ static void make_lengths(gx_builder *b, const gx_value *input_ids, const gx_valu
     gx_node *rows = gx_graph_node(g, "Concat", gx_builder_name(b, "rows_shape"), GX_INPUTS(b->batch_1d, b->sequence_1d, rest));
     gx_node_int(g, rows, "axis", 0);
     b->rows_shape = gx_node_output(g, rows, NULL, GX_DTYPE_I64, GX_SHAPE(gx_dim_number(3)));
+}
 
-    const gx_value *total = gx_builder_cast(b, "total_length/int32", b->total_1d, GX_DTYPE_I32);
+/* int64 [1] to a scalar. */
+static const gx_value *scalar_of(gx_builder *b, const char *leaf, const gx_value *x)
+{
     const int64_t no_dims[1] = {0};
-    const gx_value *scalar_shape =
-        gx_graph_constant(g, gx_builder_name(b, "scalar_shape"), GX_DTYPE_I64, GX_SHAPE(gx_dim_number(0)), no_dims, 0);
-    b->total_sequence_length = gx_builder_reshape(b, "total_sequence_length", total, scalar_shape, gx_shape_scalar);
+    const gx_value *shape = gx_graph_constant(b->graph, gx_builder_name(b, gx_builder_leaf(b, leaf, "/shape")), GX_DTYPE_I64, GX_SHAPE(gx_dim_number(0)), no_dims, 0);
+    return gx_builder_reshape(b, leaf, x, shape, gx_shape_scalar);
+}
+
+/* What GroupQueryAttention is told of the lengths. */
+static void make_operator_lengths(gx_builder *b)
+{
+    gx_graph *g = b->graph;
+    const gx_value *total = gx_builder_cast(b, "total_length/int32", b->total_1d, GX_DTYPE_I32);
+    b->total_sequence_length = scalar_of(b, "total_sequence_length", total);
 
     const int32_t one = 1;
     const gx_value *one_value = gx_graph_constant(g, gx_builder_name(b, "one"), GX_DTYPE_I32, gx_shape_scalar, &one, sizeof one);
     const gx_value *last = gx_builder_binary(b, "Sub", "last_position", total, one_value);
     b->seqlens_k =
         gx_graph_apply(g, "Expand", gx_builder_name(b, "seqlens_k"), GX_DTYPE_I32, GX_SHAPE(b->batch), GX_INPUTS(last, b->batch_1d));
+}
+
+/* int64 [1]: what a cache holds after the call. Bound as one buffer before and after it, that is all of the buffer: its places beyond the last
+ * query's are later ones, which no query sees. */
+static const gx_value *make_cache_length(gx_builder *b)
+{
+    if (!gx_builder_attends_by_bias(b, false))
+        return b->total_1d;
+    b->cache_length = gx_dim_symbol("cache_length");
+    const gx_value *room = dimension_of(b, "past_length", gx_builder_past(b, &b->model->layers[0], 0, "key"), 2);
+    return gx_builder_binary(b, "Max", "cache_length", b->total_1d, room);
+}
+
+/* Places in the caches: of all keys, and of this call's queries, the last ones that are filled. */
+static void make_indices(gx_builder *b, const gx_value *cache_length)
+{
+    gx_graph *g = b->graph;
+    const gx_value *zero = gx_graph_int64(g, gx_builder_name(b, "zero"), 0), *one = gx_graph_int64(g, gx_builder_name(b, "step"), 1);
+    const gx_value *total = scalar_of(b, "total", b->total_1d), *sequence = scalar_of(b, "sequence", b->sequence_1d);
+    const gx_value *past = gx_builder_binary(b, "Sub", "past", total, sequence);
+    const gx_value *length = cache_length == b->total_1d ? total : scalar_of(b, "length", cache_length);
+    b->key_indices = gx_graph_apply(g, "Range", gx_builder_name(b, "key_indices"), GX_DTYPE_I64, GX_SHAPE(b->cache_length), GX_INPUTS(zero, length, one));
+    const gx_value *queries = gx_graph_apply(g, "Range", gx_builder_name(b, "query_range"), GX_DTYPE_I64, GX_SHAPE(b->sequence), GX_INPUTS(past, total, one));
+    b->query_indices = gx_builder_reshape_to(b, "query_indices", queries, GX_SHAPE(b->sequence, gx_dim_number(1)));
+}
+
+/* The mask [batch, total], as long as the caches. */
+static const gx_value *lengthen(gx_builder *b, const gx_value *mask, const gx_value *cache_length)
+{
+    if (cache_length == b->total_1d)
+        return mask;
+    gx_graph *g = b->graph;
+    const gx_value *nothing = gx_graph_int64_list(g, gx_builder_name(b, "real/nothing"), 3, (const int64_t[]){0, 0, 0});
+    const gx_value *missing = gx_builder_binary(b, "Sub", "real/missing", cache_length, b->total_1d);
+    gx_node *pads = gx_graph_node(g, "Concat", gx_builder_name(b, "real/pads"), GX_INPUTS(nothing, missing));
+    gx_node_int(g, pads, "axis", 0);
+    const gx_value *pads_value = gx_node_output(g, pads, NULL, GX_DTYPE_I64, GX_SHAPE(gx_dim_number(4)));
+    return gx_graph_apply(g, "Pad", gx_builder_name(b, "real/padded"), mask->dtype, GX_SHAPE(b->batch, b->cache_length), GX_INPUTS(mask, pads_value));
+}
+
+static const gx_value *for_all_heads_and_queries(gx_builder *b, const char *leaf, const gx_value *row)
+{
+    const int64_t axes[2] = {1, 2};
+    const gx_value *axes_value = gx_graph_int64_list(b->graph, gx_builder_name(b, gx_builder_leaf(b, leaf, "/axes")), 2, axes);
+    const gx_dim one = gx_dim_number(1);
+    return gx_graph_apply(b->graph, "Unsqueeze", gx_builder_name(b, gx_builder_leaf(b, leaf, "/unsqueeze")), row->dtype,
+                          GX_SHAPE(b->batch, one, one, row->shape.dims[1]), GX_INPUTS(row, axes_value));
 }
 
 static void make_attention_bias(gx_builder *b, const gx_value *attention_mask)
@@ -48,18 +105,14 @@ static void make_attention_bias(gx_builder *b, const gx_value *attention_mask)
     const gx_value *row = gx_builder_binary(b, "Mul", "mask/bias", padding, hide);
     const gx_value *typed = gx_builder_cast(b, "mask/bias/cast", row, b->activation);
 
-    const int64_t axes[2] = {1, 2};
-    const gx_value *axes_value = gx_graph_int64_list(g, gx_builder_name(b, "mask/axes"), 2, axes);
-    const gx_dim one_dim = gx_dim_number(1);
-    const gx_value *wide = gx_graph_apply(g, "Unsqueeze", gx_builder_name(b, "mask/unsqueeze"), b->activation,
-                                          GX_SHAPE(b->batch, one_dim, one_dim, b->total), GX_INPUTS(typed, axes_value));
+    const gx_value *wide = for_all_heads_and_queries(b, "mask", typed);
     const int64_t ones[1] = {1};
     const gx_value *heads = gx_graph_int64_list(g, gx_builder_name(b, "mask/heads"), 1, ones);
     gx_node *shape = gx_graph_node(g, "Concat", gx_builder_name(b, "mask/shape"), GX_INPUTS(b->batch_1d, heads, b->sequence_1d, b->total_1d));
     gx_node_int(g, shape, "axis", 0);
     const gx_value *shape_value = gx_node_output(g, shape, NULL, GX_DTYPE_I64, GX_SHAPE(gx_dim_number(4)));
     b->attention_bias = gx_graph_apply(g, "Expand", gx_builder_name(b, "attention_bias"), b->activation,
-                                       GX_SHAPE(b->batch, one_dim, b->sequence, b->total), GX_INPUTS(wide, shape_value));
+                                       GX_SHAPE(b->batch, gx_dim_number(1), b->sequence, b->total), GX_INPUTS(wide, shape_value));
 }
 
 const gx_value *gx_block_inputs(gx_builder *b)
@@ -70,7 +123,18 @@ const gx_value *gx_block_inputs(gx_builder *b)
     b->positions = gx_graph_input(g, "position_ids", GX_DTYPE_I64, GX_SHAPE(b->batch, b->sequence));
     gx_builder_set_scope(b, "/model/lengths");
     make_lengths(b, input_ids, attention_mask);
-    gx_builder_set_scope(b, "/model/attention_mask");
-    make_attention_bias(b, attention_mask);
+    if (gx_builder_attends_by_bias(b, false)) {
+        make_operator_lengths(b);
+        gx_builder_set_scope(b, "/model/attention_mask");
+        make_attention_bias(b, attention_mask);
+    }
+    if (gx_builder_attends_by_bias(b, true)) {
+        gx_builder_set_scope(b, "/model/attention_mask");
+        const gx_value *cache_length = make_cache_length(b);
+        make_indices(b, cache_length);
+        const gx_value *real = gx_builder_cast(b, "real", lengthen(b, attention_mask, cache_length), GX_DTYPE_BOOL);
+        b->real_keys = for_all_heads_and_queries(b, "real_keys", real);
+    }
+    gx_block_cache_kinds(b);
     return input_ids;
 }

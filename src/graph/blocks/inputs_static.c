@@ -45,9 +45,8 @@ const gx_value *gx_block_static_inputs(gx_builder *b)
         take_lengths(b);
     if (b->sequence.number > 1 && !b->options->all_logits)
         b->last_index = gx_graph_input(b->graph, "last_index", GX_DTYPE_I64, GX_SHAPE(b->batch));
-    if (!b->profile->heads_first)
+    if (gx_builder_attends_by_bias(b, false))
         b->rows_shape = gx_graph_int64_list(b->graph, gx_builder_name(b, "rows_shape"), 3, (const int64_t[]){b->batch.number, b->sequence.number, -1});
-    if (b->profile->slots)
-        gx_block_cache_kinds(b);
+    gx_block_cache_kinds(b);
     return input_ids;
 }

@@ -15,23 +15,6 @@ const gx_value *gx_rms_norm_operator(gx_builder *b, const char *leaf, const gx_v
     return gx_node_output(g, node, NULL, x->dtype, x->shape);
 }
 
-/* Until opset 17 the axes are an attribute. */
-static const gx_value *mean_of_last(gx_builder *b, const char *leaf, const gx_value *x)
-{
-    gx_graph *g = b->graph;
-    if (g->failed)
-        return x;
-    const int64_t axes[1] = {(int64_t)x->shape.rank - 1};
-    const gx_value *axes_value = g->opset < 18 ? NULL : gx_graph_int64_list(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "_axes")), 1, axes);
-    gx_node *node = gx_graph_node(g, "ReduceMean", gx_builder_name(b, leaf), GX_INPUTS(x, axes_value));
-    if (!axes_value)
-        gx_node_ints(g, node, "axes", 1, axes);
-    gx_node_int(g, node, "keepdims", 1);
-    gx_shape shape = x->shape;
-    shape.dims[shape.rank - 1] = gx_dim_number(1);
-    return gx_node_output(g, node, NULL, x->dtype, shape);
-}
-
 /* The chain that ONNX Runtime recognises and fuses. */
 const gx_value *gx_rms_norm_primitives(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *scale, double epsilon)
 {
@@ -39,7 +22,7 @@ const gx_value *gx_rms_norm_primitives(gx_builder *b, const char *leaf, const gx
     const gx_value *wide = gx_builder_cast(b, gx_builder_leaf(b, leaf, "/x_fp32"), x, GX_DTYPE_F32);
     const gx_value *two = gx_graph_float(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/two")), 2);
     const gx_value *squares = gx_builder_binary(b, "Pow", gx_builder_leaf(b, leaf, "/squares"), wide, two);
-    const gx_value *mean = mean_of_last(b, gx_builder_leaf(b, leaf, "/mean"), squares);
+    const gx_value *mean = gx_builder_mean_of_last(b, gx_builder_leaf(b, leaf, "/mean"), squares);
     const gx_value *small = gx_graph_float(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/epsilon")), epsilon);
     const gx_value *root = gx_builder_unary(b, "Sqrt", gx_builder_leaf(b, leaf, "/root"), gx_builder_binary(b, "Add", gx_builder_leaf(b, leaf, "/positive"), mean, small));
     const gx_value *normed = gx_builder_binary(b, "Div", gx_builder_leaf(b, leaf, "/normed"), wide, root);
@@ -72,20 +55,40 @@ const gx_value *gx_add_rms_norm_apart(gx_builder *b, const char *sum, const char
     return b->profile->rms_norm(b, leaf, *stream, scale, epsilon);
 }
 
+const gx_value *gx_block_vector(gx_builder *b, const char *leaf, const gx_recipe *recipe, gx_dtype dtype)
+{
+    const gx_scheme scheme = {.kind = GX_SCHEME_FLOAT, .dtype = dtype};
+    const char *name = gx_builder_name(b, leaf);
+    gx_stored *stored = gx_graph_store(b->graph, name, recipe, &scheme, dtype == GX_DTYPE_F32 ? "vectors: fp32" : "vectors: the activation type");
+    return gx_graph_stored_value(b->graph, name, stored, GX_PART_VALUES, dtype, GX_SHAPE(gx_dim_number(recipe->sources[0]->columns)));
+}
+
 static const gx_value *norm_scale(gx_builder *b, const char *leaf, const gx_weight *weight, double multiply, const gx_stream_reader *reader)
 {
-    gx_graph *g = b->graph;
     const gx_recipe recipe = {.sources = {weight}, .source_count = 1, .multiply = multiply, .column_scales = reader ? reader->inverse : NULL};
-    const gx_scheme scheme = {.kind = GX_SCHEME_FLOAT, .dtype = b->activation};
-    const char *name = gx_builder_leaf(b, gx_builder_name(b, leaf), "/weight");
-    gx_stored *stored = gx_graph_store(g, name, &recipe, &scheme, "norms: the activation type");
-    return gx_graph_stored_value(g, name, stored, GX_PART_VALUES, b->activation, GX_SHAPE(gx_dim_number(weight->columns)));
+    return gx_block_vector(b, gx_builder_leaf(b, leaf, "/weight"), &recipe, b->activation);
 }
 
 const gx_value *gx_block_norm(gx_builder *b, const char *leaf, const gx_value *x, const gx_weight *weight, double epsilon_scale, double multiply,
                               const gx_stream_reader *reader)
 {
     return b->profile->rms_norm(b, leaf, x, norm_scale(b, leaf, weight, multiply, reader), b->model->rms_norm_eps * epsilon_scale);
+}
+
+const gx_value *gx_block_unit_norm(gx_builder *b, const char *leaf, const gx_value *x, double epsilon_scale)
+{
+    gx_graph *g = b->graph;
+    if (g->failed)
+        return x;
+    const uint64_t columns = (uint64_t)x->shape.dims[x->shape.rank - 1].number;
+    float *ones = GX_NEW_ARRAY(g->arena, float, columns);
+    g->failed = !ones;
+    for (uint64_t i = 0; ones && i < columns; i++)
+        ones[i] = 1;
+    const gx_value *scale = gx_graph_constant(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/ones")), GX_DTYPE_F32, GX_SHAPE(gx_dim_number(columns)), ones,
+                                              columns * sizeof *ones);
+    scale = gx_builder_cast(b, gx_builder_leaf(b, leaf, "/ones/cast"), scale, x->dtype);
+    return b->profile->rms_norm(b, leaf, x, scale, b->model->rms_norm_eps * epsilon_scale);
 }
 
 const gx_value *gx_block_add_norm(gx_builder *b, const char *sum, const char *leaf, const gx_value **stream, const gx_value *x, const gx_weight *weight,

@@ -15,12 +15,17 @@ const gx_value *gx_product_gemm(gx_builder *b, const gx_product *p, const gx_val
     return gx_node_output(b->graph, node, NULL, p->x->dtype, p->result);
 }
 
+const gx_value *gx_float_weight(gx_builder *b, const gx_product *p)
+{
+    const gx_shape shape = GX_SHAPE(gx_dim_number(p->out), gx_dim_number(p->in));
+    return gx_graph_stored_value(b->graph, gx_product_part(b, p, "weight"), p->stored, GX_PART_VALUES, p->stored->scheme.dtype, shape);
+}
+
 /* Weight and activation may differ in type (an embedding kept in more or fewer bits than the rest): the wider one decides. */
 const gx_value *gx_float_product(gx_builder *b, const gx_product *p)
 {
-    const gx_shape shape = GX_SHAPE(gx_dim_number(p->out), gx_dim_number(p->in));
     const gx_dtype stored = p->stored->scheme.dtype, wider = stored == GX_DTYPE_F32 ? stored : p->x->dtype;
-    const gx_value *weight = gx_graph_stored_value(b->graph, gx_product_part(b, p, "weight"), p->stored, GX_PART_VALUES, stored, shape);
+    const gx_value *weight = gx_float_weight(b, p);
     gx_product wide = *p;
     wide.x = gx_builder_cast(b, gx_builder_leaf(b, p->leaf, "/x_fp32"), p->x, wider);
     return gx_product_gemm(b, &wide, gx_builder_cast(b, gx_builder_leaf(b, p->leaf, "/weight_fp32"), weight, wider)); /* the weight's is folded when the session opens */

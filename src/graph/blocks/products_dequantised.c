@@ -36,7 +36,7 @@ static const gx_value *cut_columns(gx_builder *b, const char *leaf, const gx_val
     return parts[0];
 }
 
-const gx_value *gx_dequantised_blocks_product(gx_builder *b, const gx_product *p)
+const gx_value *gx_dequantised_blocks(gx_builder *b, const gx_product *p)
 {
     gx_graph *g = b->graph;
     const gx_scheme *scheme = &p->stored->scheme;
@@ -52,10 +52,15 @@ const gx_value *gx_dequantised_blocks_product(gx_builder *b, const gx_product *p
     gx_node_int(g, node, "axis", 1);
     gx_node_int(g, node, "block_size", scheme->block_size);
     const gx_value *weight = gx_node_output(g, node, NULL, scheme->dtype, padded);
-    return gx_product_gemm(b, p, cut_columns(b, gx_builder_leaf(b, p->leaf, "/weight_used"), weight, p->in));
+    return cut_columns(b, gx_builder_leaf(b, p->leaf, "/weight_used"), weight, p->in);
 }
 
-const gx_value *gx_dequantised_rows_product(gx_builder *b, const gx_product *p)
+const gx_value *gx_dequantised_blocks_product(gx_builder *b, const gx_product *p)
+{
+    return gx_product_gemm(b, p, gx_dequantised_blocks(b, p));
+}
+
+const gx_value *gx_dequantised_rows(gx_builder *b, const gx_product *p)
 {
     gx_graph *g = b->graph;
     const gx_shape shape = GX_SHAPE(gx_dim_number(p->out), gx_dim_number(p->in));
@@ -63,5 +68,10 @@ const gx_value *gx_dequantised_rows_product(gx_builder *b, const gx_product *p)
     const gx_value *scales = gx_graph_stored_value(g, gx_product_part(b, p, "weight_scales"), p->stored, GX_PART_SCALES, p->stored->scheme.dtype, GX_SHAPE(gx_dim_number(p->out)));
     gx_node *node = gx_graph_node(g, "DequantizeLinear", gx_builder_name(b, gx_builder_leaf(b, p->leaf, "/weight")), GX_INPUTS(codes, scales));
     gx_node_int(g, node, "axis", 0);
-    return gx_product_gemm(b, p, gx_node_output(g, node, NULL, p->stored->scheme.dtype, shape));
+    return gx_node_output(g, node, NULL, p->stored->scheme.dtype, shape);
+}
+
+const gx_value *gx_dequantised_rows_product(gx_builder *b, const gx_product *p)
+{
+    return gx_product_gemm(b, p, gx_dequantised_rows(b, p));
 }

@@ -10,17 +10,12 @@
 
 #include "graph/builder.h"
 
-static bool same_rope(const gx_rope *a, const gx_rope *b)
-{
-    return a->theta == b->theta && a->factor == b->factor;
-}
-
 static void collect_ropes(gx_builder *b)
 {
     for (uint32_t n = 0; n < b->model->num_hidden_layers; n++) {
         const gx_rope *rope = &b->model->layers[n].rope;
         unsigned i = 0;
-        while (i < b->rope_count && !same_rope(b->ropes[i], rope))
+        while (i < b->rope_count && !gx_rope_equal(b->ropes[i], rope))
             i++;
         if (i == GX_MAX_ROPES)
             GX_BUG("more distinct ropes than the builder holds");
@@ -32,20 +27,34 @@ static void collect_ropes(gx_builder *b)
 const gx_rope_values *gx_builder_rope(const gx_builder *b, const gx_layer *layer)
 {
     for (unsigned i = 0; i < b->rope_count; i++)
-        if (same_rope(b->ropes[i], &layer->rope))
+        if (gx_rope_equal(b->ropes[i], &layer->rope))
             return &b->rope_values[i];
     GX_BUG("a layer's rope was not collected");
 }
 
-/* Row r: the angles of position r * step, for every rope and pair. cosines and sines are [rows, width]. */
-static void fill_tables(const gx_builder *b, uint64_t rows, uint64_t step, uint32_t half, float *cosines, float *sines)
+/* Of all ropes side by side: the half of each one's head_dim. */
+static uint64_t table_width(const gx_builder *b)
 {
+    uint64_t width = 0;
+    for (unsigned k = 0; k < b->rope_count; k++)
+        width += b->ropes[k]->head_dim / 2;
+    return width;
+}
+
+/* Pairs that do not turn keep the angle 0. */
+static double frequency(const gx_rope *rope, uint32_t pair)
+{
+    return pair < gx_rope_pairs(rope) ? pow(rope->theta, -2.0 * pair / rope->head_dim) / rope->factor : 0;
+}
+
+/* Row r: the angles of position r * step, for every rope and pair. cosines and sines are [rows, width]. */
+static void fill_tables(const gx_builder *b, uint64_t rows, uint64_t step, float *cosines, float *sines)
+{
+    uint64_t at = 0;
     for (uint64_t r = 0; r < rows; r++) {
         for (unsigned k = 0; k < b->rope_count; k++) {
-            for (uint32_t i = 0; i < half; i++) {
-                const double frequency = pow(b->ropes[k]->theta, -2.0 * i / (2.0 * half)) / b->ropes[k]->factor;
-                const double angle = (double)(r * step) * frequency;
-                const uint64_t at = (r * b->rope_count + k) * half + i;
+            for (uint32_t i = 0; i < b->ropes[k]->head_dim / 2; i++, at++) {
+                const double angle = (double)(r * step) * frequency(b->ropes[k], i);
                 cosines[at] = (float)cos(angle);
                 sines[at] = (float)sin(angle);
             }
@@ -54,20 +63,20 @@ static void fill_tables(const gx_builder *b, uint64_t rows, uint64_t step, uint3
 }
 
 typedef struct rope_table {
-    const gx_value *cos, *sin; /* gathered: [batch, sequence, ropes * half] */
+    const gx_value *cos, *sin; /* gathered: [batch, sequence, width] */
 } rope_table;
 
-static rope_table gather_table(gx_builder *b, const char *name, uint64_t rows, uint64_t step, uint32_t half, const gx_value *index)
+static rope_table gather_table(gx_builder *b, const char *name, uint64_t rows, uint64_t step, const gx_value *index)
 {
     gx_graph *g = b->graph;
-    const uint64_t width = (uint64_t)b->rope_count * half;
+    const uint64_t width = table_width(b);
     const size_t nbytes = rows * width * sizeof(float);
     float *cosines = g->failed ? NULL : gx_arena_alloc(g->arena, rows * width, sizeof(float));
     float *sines = g->failed ? NULL : gx_arena_alloc(g->arena, rows * width, sizeof(float));
     g->failed = !cosines || !sines;
     if (g->failed)
         return (rope_table){index, index};
-    fill_tables(b, rows, step, half, cosines, sines);
+    fill_tables(b, rows, step, cosines, sines);
     char leaf[64];
     const gx_shape table = GX_SHAPE(gx_dim_number(rows), gx_dim_number(width));
     const gx_shape gathered = GX_SHAPE(b->batch, b->sequence, gx_dim_number(width));
@@ -83,10 +92,12 @@ static rope_table gather_table(gx_builder *b, const char *name, uint64_t rows, u
     return result;
 }
 
-/* Cuts [batch, sequence, ropes * half] into one value per rope, of the activation type. */
-static void split_ropes(gx_builder *b, const char *leaf, const gx_value *all, uint32_t half, const gx_value **parts)
+/* Cuts [batch, sequence, width] into one value per rope, of the activation type. */
+static void split_ropes(gx_builder *b, const char *leaf, const gx_value *all, const gx_value **parts)
 {
-    const uint64_t widths[GX_MAX_ROPES] = {half, half, half, half};
+    uint64_t widths[GX_MAX_ROPES];
+    for (unsigned k = 0; k < b->rope_count; k++)
+        widths[k] = b->ropes[k]->head_dim / 2;
     all = gx_builder_cast(b, gx_builder_leaf(b, leaf, "/cast"), all, b->activation);
     if (b->rope_count > 1)
         gx_builder_split(b, gx_builder_leaf(b, leaf, "/split"), all, b->rope_count, widths, parts);
@@ -107,7 +118,6 @@ void gx_block_rope_tables(gx_builder *b)
 {
     gx_graph *g = b->graph;
     collect_ropes(b);
-    const uint32_t half = b->model->layers[0].head_dim / 2;
     const uint64_t positions = b->form ? b->form->max_length : (uint64_t)b->model->max_position_embeddings + 1; /* Transformers.js counts from 1 */
     const uint64_t low = low_rows(positions), high = (positions + low - 1) / low;
 
@@ -115,16 +125,16 @@ void gx_block_rope_tables(gx_builder *b)
     const gx_value *high_index = gx_builder_binary(b, "Div", "high_index", b->positions, step);
     const gx_value *whole = gx_builder_binary(b, "Mul", "whole", high_index, step);
     const gx_value *low_index = gx_builder_binary(b, "Sub", "low_index", b->positions, whole);
-    const rope_table h = gather_table(b, "high", high, low, half, high_index);
-    const rope_table l = gather_table(b, "low", low, 1, half, low_index);
+    const rope_table h = gather_table(b, "high", high, low, high_index);
+    const rope_table l = gather_table(b, "low", low, 1, low_index);
 
     const gx_value *cc = gx_builder_binary(b, "Mul", "cos_cos", h.cos, l.cos);
     const gx_value *ss = gx_builder_binary(b, "Mul", "sin_sin", h.sin, l.sin);
     const gx_value *sc = gx_builder_binary(b, "Mul", "sin_cos", h.sin, l.cos);
     const gx_value *cs = gx_builder_binary(b, "Mul", "cos_sin", h.cos, l.sin);
     const gx_value *cosines[GX_MAX_ROPES], *sines[GX_MAX_ROPES];
-    split_ropes(b, "cos", gx_builder_binary(b, "Sub", "cos", cc, ss), half, cosines);
-    split_ropes(b, "sin", gx_builder_binary(b, "Add", "sin", sc, cs), half, sines);
+    split_ropes(b, "cos", gx_builder_binary(b, "Sub", "cos", cc, ss), cosines);
+    split_ropes(b, "sin", gx_builder_binary(b, "Add", "sin", sc, cs), sines);
     for (unsigned i = 0; i < b->rope_count; i++)
         b->rope_values[i] = (gx_rope_values){cosines[i], sines[i]};
 }

@@ -268,7 +268,7 @@ static void test_taps(void **state)
     assert_int_equal(log.residual.calls, pieces * tiny.model->num_hidden_layers);
     assert_int_equal(log.final.calls, 1);
     assert_true(log.last_hidden == hidden[LONG * tiny.model->hidden_size - 1]);
-    assert_string_equal(log.layer_1, "input_norm q_proj k_proj v_proj q_norm k_norm q_rope k_rope attention o_proj post_attention_norm "
+    assert_string_equal(log.layer_1, "input_norm q_proj q_norm q_rope k_proj v_proj k_norm k_rope attention o_proj post_attention_norm "
                                      "attention_residual pre_feedforward_norm gate_proj up_proj gated down_proj post_feedforward_norm "
                                      "feedforward_residual ");
     gx_free(hidden);
