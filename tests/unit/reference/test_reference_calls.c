@@ -1,6 +1,6 @@
 /* How the reference is called: refusals, running out of memory, threads, kept weights, taps, blocks of logits. */
 #include "reference/reference.h"
-#include "tiny_models.h"
+#include "support/tiny_models.h"
 
 #define TINY "gemma3-pattern"
 #define LONG 300 /* ids: more rows than go through a layer together */

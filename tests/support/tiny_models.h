@@ -1,6 +1,6 @@
 /* The tiny checkpoints with golden vectors: found through their index, opened as a converter would. */
-#ifndef TESTS_UNIT_REFERENCE_TINY_MODELS_H
-#define TESTS_UNIT_REFERENCE_TINY_MODELS_H
+#ifndef TESTS_SUPPORT_TINY_MODELS_H
+#define TESTS_SUPPORT_TINY_MODELS_H
 
 #include <stdio.h>
 
