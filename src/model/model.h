@@ -172,6 +172,9 @@ void gx_model_close(gx_model *model); /* NULL allowed */
 gx_status gx_weight_read_rows(const gx_model *model, const gx_weight *weight, uint64_t first_row, uint64_t rows, void *scratch,
                               float *out, gx_error *error) GX_MUST_USE;
 
+/* What the stream is multiplied by behind the layer; 1 where there is no such weight. */
+gx_status gx_layer_read_scalar(double *out, const gx_model *model, const gx_layer *layer, gx_error *error) GX_MUST_USE;
+
 /* A whole vector (a norm) into `out` [columns]; allocates its own scratch. */
 gx_status gx_weight_read_vector(const gx_model *model, const gx_weight *weight, float *out, gx_error *error) GX_MUST_USE;
 

@@ -1,5 +1,6 @@
 /* Binds every weight of the family's table to a tensor of the checkpoint and checks every shape. All that is missing,
  * misshapen or unknown is listed in one message. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -530,4 +531,15 @@ gx_status gx_weight_read_vector(const gx_model *model, const gx_weight *weight, 
     const gx_status status = gx_weight_read_rows(model, weight, 0, 1, scratch, out, error);
     gx_free(scratch);
     return status;
+}
+
+gx_status gx_layer_read_scalar(double *out, const gx_model *model, const gx_layer *layer, gx_error *error)
+{
+    float value = 1;
+    if (layer->weights[GX_ROLE_LAYER_SCALAR].tensor)
+        GX_TRY(gx_weight_read_vector(model, &layer->weights[GX_ROLE_LAYER_SCALAR], &value, error));
+    if (!isfinite(value))
+        return gx_fail(error, GX_ERROR_FORMAT, "'%s' is not a finite number", layer->weights[GX_ROLE_LAYER_SCALAR].tensor->name);
+    *out = (double)value;
+    return GX_OK;
 }

@@ -44,6 +44,12 @@ static gx_status walk_layers(gx_decoder_importance *out, walk *w, gx_error *erro
         GX_TRY(add_through(w, &weights[GX_ROLE_POST_ATTENTION_NORM], error));
         GX_TRY(read_through(&out->gate_up[n], w, &weights[GX_ROLE_PRE_FEEDFORWARD_NORM], true, error));
         GX_TRY(add_through(w, &weights[GX_ROLE_POST_FEEDFORWARD_NORM], error));
+        if (weights[GX_ROLE_POST_PER_LAYER_INPUT_NORM].tensor)
+            GX_TRY(add_through(w, &weights[GX_ROLE_POST_PER_LAYER_INPUT_NORM], error));
+        double factor = 1;
+        GX_TRY(gx_layer_read_scalar(&factor, w->model, &w->model->layers[n], error));
+        for (uint32_t k = 0; k < w->model->hidden_size; k++)
+            w->stream[k] *= factor * factor;
     }
     return read_through(&out->head, w, &w->model->weights[GX_ROLE_FINAL_NORM], false, error);
 }
