@@ -117,6 +117,41 @@ class Exported:
         bits = rows.shape[1] * 8 // (blocks * size)
         return dequantise(rows, scales, zero_points, bits, size, self.hidden())
 
+    def residual_scale(self):
+        return float(next(p.value for p in self.model.metadata_props if p.key == "gemma_onnx.residual_scale"))
+
+    def experts(self, name):
+        """[experts * out, in] of a table."""
+        values, scales = self.array(name), name.removesuffix(".table") + ".scales"
+        if scales not in self.initializers:
+            return values.astype(np.float32).reshape(-1, values.shape[-1])
+        scales = self.array(scales)
+        if values.dtype == np.int8:
+            return (values.astype(np.float32) * scales.astype(np.float32)).reshape(-1, values.shape[-1])
+        node = next(n for n in self.loop_nodes() if n.name.startswith(name.removesuffix(".table").replace("/experts/", "/experts/body/")) and n.op_type == "MatMulNBits")
+        bits, size, columns = (attribute(node, key) for key in ("bits", "block_size", "K"))
+        return dequantise(values.reshape(-1, values.shape[2] * values.shape[3]), scales.reshape(-1, scales.shape[2]), None, bits, size, columns)
+
+    def loop_nodes(self):
+        return [inner for node in self.model.graph.node if node.op_type == "Loop" for inner in attribute(node, "body").node]
+
+    def layer_embedding(self):
+        """The tables of all layers side by side."""
+        tables = []
+        while f"/model/layer_inputs/rows/{len(tables)}_table" in self.initializers:
+            rows, scales = (f"/model/layer_inputs/{part}/{len(tables)}_table" for part in ("rows", "scales"))
+            tables.append((self.array(rows), self.array(scales) if scales in self.initializers else None))
+        width = self.initializers["/model/layer_inputs/projection_norm/weight"].dims[0]
+        out = []
+        for rows, scales in tables:
+            if scales is None or rows.dtype == np.int8:
+                out.append(rows.astype(np.float32) * (1 if scales is None else scales.astype(np.float32)))
+            else:
+                size = self.array("/model/layer_inputs/blocks_shape")[2]
+                bits = rows.shape[1] * 8 // (scales.shape[1] * size)
+                out.append(dequantise(rows, scales, None, bits, size, width))
+        return np.concatenate(out, axis=1)
+
     def hidden(self):
         return self.initializers["/lm_head/norm/weight"].dims[0]
 
@@ -124,14 +159,22 @@ class Exported:
         """The matrices, and the norms in front of those that the file may have balanced against them."""
         out = {"embedding": self.embedding()}
         for node in self.model.graph.node:
-            layer = re.fullmatch(r"/model/layers\.(\d+)/((?:self_attn|mlp)/\w+_proj)", node.name)
+            layer = re.fullmatch(r"/model/layers\.(\d+)/((?:self_attn|mlp)/\w+_proj|per_layer_\w+|laurel/(?:left|right))", node.name)
+            outer = re.fullmatch(r"/model/(?:layer_inputs|altup|altup_end)/(model_projection|projections|stream\.\d+/projection)", node.name)
             if layer and node.op_type in ("Gemm", "MatMulNBits"):
-                out[int(layer[1]), layer[2].replace("/", ".")] = self.matrix(node)
+                scale = self.residual_scale() if layer[2] == "per_layer_input_gate" else 1  # it reads the scaled stream itself
+                out[int(layer[1]), layer[2].replace("/", ".")] = self.matrix(node) * np.float32(scale)
+            elif outer and node.op_type in ("Gemm", "MatMulNBits"):
+                out[outer[1].replace("/", ".")] = self.matrix(node)
             elif node.name == "/lm_head/lm_head" and node.op_type in ("Gemm", "MatMulNBits"):
                 out["head"] = self.matrix(node)
         for name in self.initializers:
             if layer := re.fullmatch(r"/model/layers\.(\d+)/((?:input|pre_feedforward)_layernorm)/weight", name):
                 out[int(layer[1]), layer[2]] = self.array(name).astype(np.float32)
+            if expert := re.fullmatch(r"/model/layers\.(\d+)/(experts)/(\w+_proj)\.table", name):
+                out[int(expert[1]), f"experts.{expert[3]}"] = self.experts(name)
+        if "/model/layer_inputs/rows/0_table" in self.initializers:
+            out["layer_embedding"] = self.layer_embedding()
         integer = self.integer_head()
         if integer:
             out["head"] = integer[0].T.astype(np.float32) * integer[1][:, None]

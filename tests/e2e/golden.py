@@ -96,29 +96,68 @@ def reading_norms(layer):
     return {"input_layernorm": layer.input_layernorm, "pre_feedforward_layernorm": getattr(layer, feedforward)}
 
 
+def norm_one(norm):
+    """What a norm adds to its weight."""
+    return 0 if type(norm).__name__.startswith(("Gemma3n", "Gemma4")) else 1
+
+
+def linears_of(layer):
+    """By name in the graph: the modules whose weights stand one above the other in one product, and the norm in front of it, if that may be balanced."""
+    a, m = layer.self_attn, layer.mlp
+    own = [getattr(a, f"{part}_proj", None) for part in "qkv"]  # not all of them where keys are values, or another layer's
+    out = {"self_attn.qkv_proj": ([p for p in own if p is not None], "input_layernorm"), "self_attn.o_proj": ([a.o_proj], None),
+           "mlp.gate_up_proj": ([m.gate_proj, m.up_proj], "pre_feedforward_layernorm"), "mlp.down_proj": ([m.down_proj], None)}
+    for name in ("per_layer_input_gate", "per_layer_projection"):
+        if hasattr(layer, name):
+            out[name] = ([getattr(layer, name)], None)
+    if hasattr(layer, "laurel"):
+        out |= {"laurel.left": ([layer.laurel.linear_left], None), "laurel.right": ([layer.laurel.linear_right], None)}
+    return out
+
+
+def outer_linears(decoder):
+    """The same outside the layers."""
+    out = {}
+    if hasattr(decoder, "per_layer_model_projection"):
+        out["model_projection"] = [decoder.per_layer_model_projection]
+    if hasattr(decoder, "altup_projections"):
+        out["projections"] = list(decoder.altup_projections)
+        out |= {f"stream.{i + 1}.projection": [p] for i, p in enumerate(decoder.altup_unembed_projections)}
+    return out
+
+
+def parameter(values):
+    import torch
+    return torch.nn.Parameter(torch.from_numpy(np.ascontiguousarray(values, np.float32)), requires_grad=False)
+
+
+def put_stacked(linears, values):
+    at = 0
+    for linear in linears:
+        rows = linear.weight.shape[0]
+        assert linear.weight.shape[1] == values.shape[1]
+        linear.weight = parameter(values[at:at + rows])
+        at += rows
+    assert at == len(values)
+
+
 def put_weights(model, exported):
     """Replaces every matrix, and the norms in front, by what the exported file holds: {"embedding", "head", (layer, "self_attn.qkv_proj"), …}."""
-    import torch
-
-    def parameter(values):
-        return torch.nn.Parameter(torch.from_numpy(np.ascontiguousarray(values, np.float32)), requires_grad=False)
-
     decoder = decoder_of(model)
     decoder.embed_tokens.weight = parameter(exported["embedding"])
     model.lm_head.weight = parameter(exported["head"])
+    for name, linears in outer_linears(decoder).items():
+        put_stacked(linears, exported[name])
+    if "layer_embedding" in exported:
+        decoder.embed_tokens_per_layer.weight = parameter(exported["layer_embedding"])
     for n, layer in enumerate(decoder.layers):
         for name, norm in reading_norms(layer).items():
-            norm.weight = parameter(exported[n, name] - 1)
-        for joined, parts in (("self_attn.qkv_proj", "qkv"), ("self_attn.o_proj", "o"), ("mlp.gate_up_proj", ("gate", "up")), ("mlp.down_proj", ("down",))):
-            values, at = exported[n, joined], 0
-            block = getattr(layer, joined.split(".")[0])
-            for part in parts:
-                linear = getattr(block, f"{part}_proj")
-                rows = linear.weight.shape[0]
-                assert linear.weight.shape[1] == values.shape[1]
-                linear.weight = parameter(values[at:at + rows])
-                at += rows
-            assert at == len(values)
+            norm.weight = parameter(exported[n, name] - norm_one(norm))
+        for name, (linears, _) in linears_of(layer).items():
+            put_stacked(linears, exported[n, name])
+        for name in ("gate_up_proj", "down_proj"):
+            if (n, f"experts.{name}") in exported:
+                setattr(layer.experts, name, parameter(exported[n, f"experts.{name}"].reshape(getattr(layer.experts, name).shape)))
     return model
 
 

@@ -3,7 +3,8 @@ import numpy as np
 import onnx
 
 from exported import Exported, attribute
-from golden import decoder_of, differences, distance, fp16_error, golden, judge, put_weights, reading_norms, recomputed
+from golden import (decoder_of, differences, distance, fp16_error, golden, judge, linears_of, norm_one, outer_linears, put_weights, reading_norms,
+                    recomputed)
 from harness import PRECISIONS, TINY, Problems, checkpoint_names
 from sessions import Decoder
 
@@ -29,39 +30,48 @@ def close_to_source(problems, model, name, path, bits):
     """A wrong row order would pass the test above in both; so the weights must be near the checkpoint's, too."""
     exported, decoder = Exported(path).weights(), decoder_of(model)
     pairs = [("embedding", decoder.embed_tokens.weight, exported["embedding"]), ("head", model.lm_head.weight, exported["head"])]
+    pairs += [(name, np.concatenate([p.weight.detach().numpy() for p in linears]), exported[name]) for name, linears in outer_linears(decoder).items()]
+    if "layer_embedding" in exported:
+        pairs.append(("layer_embedding", decoder.embed_tokens_per_layer.weight, exported["layer_embedding"]))
     for n, layer in enumerate(decoder.layers):
-        a, m = layer.self_attn, layer.mlp
-        joined = {"self_attn.qkv_proj": ((a.q_proj, a.k_proj, a.v_proj), "input_layernorm"), "self_attn.o_proj": ((a.o_proj,), None),
-                  "mlp.gate_up_proj": ((m.gate_proj, m.up_proj), "pre_feedforward_layernorm"), "mlp.down_proj": ((m.down_proj,), None)}
-        for key, (linears, norm) in joined.items():
+        for key, (linears, norm) in linears_of(layer).items():
             found = exported[n, key]
             if norm:  # columns may be stored larger, and the norm in front as much smaller
-                found = found * (exported[n, norm] / (1 + reading_norms(layer)[norm].weight.detach().numpy()))
+                found = found * (exported[n, norm] / norm_weight(reading_norms(layer)[norm])).astype(np.float32)
             pairs.append((f"layer {n} {key}", np.concatenate([p.weight.detach().numpy() for p in linears]), found))
+        for name in ("gate_up_proj", "down_proj"):
+            if (n, f"experts.{name}") in exported:
+                values = getattr(layer.experts, name).detach().numpy()
+                pairs.append((f"layer {n} experts {name}", values.reshape(-1, values.shape[-1]), exported[n, f"experts.{name}"]))
     for what, original, found in pairs:
         original = np.asarray(original.detach().numpy() if hasattr(original, "detach") else original)
         error = np.sqrt(((found - original) ** 2).mean() / (original ** 2).mean())
         problems.check(found.shape == original.shape and error < {4: 0.13, 8: 0.012}[bits], f"{path.name}, {what}: relative error {error:.3f}")
 
 
+def norm_weight(norm):
+    return norm_one(norm) + norm.weight.detach().numpy().astype(np.float64)
+
+
 def balanced(problems, model, path):
-    """The norms in front of q, k, v and gate, up are divided by importance^(1/4), from the norms before them; without post-norms by nothing."""
-    exported, layers = Exported(path).weights(), decoder_of(model).layers
-
-    def plus_one(norm):
-        return 1 + norm.weight.detach().numpy().astype(np.float64)
-
-    stream = np.ones_like(plus_one(layers[0].input_layernorm))
-    for n, layer in enumerate(layers):
-        posts = {"input_layernorm": "post_attention_layernorm", "pre_feedforward_layernorm": "post_feedforward_layernorm"}
+    """The norms in front of q, k, v and gate, up are divided by importance^(1/4), from the norms before them; without post-norms, or with several
+    streams, by nothing."""
+    exported, decoder = Exported(path).weights(), decoder_of(model)
+    has_post_norms = hasattr(decoder.layers[0], "post_feedforward_layernorm") and not hasattr(decoder, "altup_projections")
+    stream = np.ones(decoder.embed_tokens.weight.shape[1])
+    posts = {"input_layernorm": "post_attention_layernorm", "pre_feedforward_layernorm": "post_feedforward_layernorm"}
+    for n, layer in enumerate(decoder.layers):
         for name, norm in reading_norms(layer).items():
-            weight, expected = plus_one(norm), plus_one(norm)
-            if hasattr(layer, "post_feedforward_layernorm"):
+            weight = expected = norm_weight(norm)
+            if has_post_norms:
                 seen = weight ** 2 * stream
                 expected = weight / np.clip(seen / seen.mean(), 2.0 ** -10, 2.0 ** 20) ** 0.25
-                stream = stream + plus_one(getattr(layer, posts[name])) ** 2
+                stream = stream + norm_weight(getattr(layer, posts[name])) ** 2
             worst = np.abs(exported[n, name] / expected - 1).max()
             problems.check(worst < 1e-5, f"{path.name}, layer {n} {name}: off by {worst:.1e} from the balanced norm")
+        if has_post_norms and hasattr(layer, "post_per_layer_input_norm"):
+            stream = stream + norm_weight(layer.post_per_layer_input_norm) ** 2
+        stream = stream * float(getattr(layer, "layer_scalar", 1)) ** 2
 
 
 def q4(environment, name):
@@ -150,7 +160,8 @@ def q8(environment, name):
 
 def tests(environment):
     names = checkpoint_names()
-    quick = ("gemma-untied-f16", "gemma3-types-bf16", "gemma3-other-head", "gemma3-multimodal", "gemma3-kinds.gguf")
+    quick = ("gemma-untied-f16", "gemma3-types-bf16", "gemma3-other-head", "gemma3-multimodal", "gemma3-kinds.gguf", "gemma3n-streams",
+             "gemma4-experts-sharded", "gemma4-per-layer.gguf")
     for name in names if environment.full else quick:
         yield f"q4[{name}]", lambda e, n=name: q4(e, n)
         yield f"q8[{name}]", lambda e, n=name: q8(e, n)
