@@ -23,6 +23,8 @@ static const gx_lint_operator operators[] = {
     {"Pow", FLOATS, 0, "both inputs of one type", BUILDER("binary")},
     {"ReduceMax", NUMBERS, 0, "the axes must be a constant initializer", BUILDER("reduction")},
     {"ReduceMean", NUMBERS, 0, "the axes must be a constant initializer", BUILDER("reduction")},
+    {"ReduceSum", NUMBERS, 0, "the axes must be a constant initializer", BUILDER("reduction")},
+    {"Relu", FLOATS, 0, NULL, BUILDER("activation")},
     {"Reshape", NUMBERS, 0, "the shape must be a constant initializer, and not empty; the input's shape static", BUILDER("reshape")},
     {"Round", FLOATS, 0, NULL, BUILDER("unary")},
     {"Shape", NUMBERS | T(I32), 0, NULL, BUILDER("shape")},

@@ -6,6 +6,7 @@
 #define FLOATS (T(F32) | T(F16))
 #define NUMBERS (FLOATS | T(I64) | T(I32))
 #define TESTED "tested with onnxruntime-qnn 2.7.0, HTP backend simulated on x86-64"
+#define BUILDER(file) "onnxruntime/core/providers/qnn/builder/opbuilder/" file ", 2026-07; not tried"
 
 static const gx_lint_operator operators[] = {
     {"Abs", NUMBERS, 0, NULL, TESTED},
@@ -29,9 +30,12 @@ static const gx_lint_operator operators[] = {
     {"RMSNormalization", FLOATS, 0, NULL, TESTED},
     {"ReduceMax", NUMBERS, 0, "the axes must be a constant initializer", TESTED},
     {"ReduceMean", FLOATS | T(I64), 0, "int64 as axes alone, which must be a constant initializer", TESTED},
+    {"ReduceSum", FLOATS | T(I64), 0, "int64 as axes alone, which must be a constant initializer", BUILDER("reduce_op_builder.cc")},
+    {"Relu", FLOATS, 0, NULL, BUILDER("simple_op_builder.cc")},
     {"Reshape", NUMBERS | T(U8), 0, "the shape must be a constant initializer", TESTED},
     {"RotaryEmbedding", FLOATS, 0, "ai.onnx 23, not com.microsoft", TESTED},
     {"Round", FLOATS, 0, NULL, TESTED},
+    {"ScatterElements", FLOATS | T(I64), 0, "int64 as indices alone", BUILDER("simple_op_builder.cc")},
     {"ScatterND", NUMBERS, 0, NULL, TESTED},
     {"Slice", NUMBERS | T(U8), 0, "starts, ends and axes must be constant initializers", TESTED},
     {"Softmax", FLOATS, 0, NULL, TESTED},
@@ -39,6 +43,7 @@ static const gx_lint_operator operators[] = {
     {"Sqrt", FLOATS, 0, NULL, TESTED},
     {"Sub", NUMBERS, 0, "int64 is computed as int32", TESTED},
     {"Tanh", FLOATS, 0, NULL, TESTED},
+    {"TopK", FLOATS | T(I64), 0, "int64 as count, which must be a constant initializer, and as indices alone", BUILDER("topk.cc")},
     {"Transpose", FLOATS | T(I32), 0, NULL, TESTED},
     {"Unsqueeze", NUMBERS | T(U8), 0, "the axes must be a constant initializer", TESTED},
     {"Where", NUMBERS | T(BOOL), 0, NULL, TESTED},

@@ -7,6 +7,7 @@
 #define NUMBERS (FLOATS | T(I32))
 #define TESTED "tested with onnxruntime-web 1.30.0"
 #define INT64_DATA "data of int64 only with the option enableInt64; as shape, index or axis it is no data"
+#define KERNEL(file) "onnxruntime/core/providers/webgpu/" file ", 2026-07"
 
 static const gx_lint_operator operators[] = {
     {"Abs", FLOATS, 0, NULL, TESTED},
@@ -31,8 +32,11 @@ static const gx_lint_operator operators[] = {
     {"RMSNormalization", FLOATS, 0, NULL, TESTED},
     {"ReduceMax", NUMBERS | T(I64), 0, INT64_DATA, TESTED},
     {"ReduceMean", NUMBERS | T(I64), 0, INT64_DATA, TESTED},
+    {"ReduceSum", NUMBERS | T(I64), 0, INT64_DATA, KERNEL("reduction/reduction_ops.cc")},
+    {"Relu", FLOATS, 0, NULL, KERNEL("math/unary_elementwise_ops.cc")},
     {"Reshape", NUMBERS | T(I64) | T(U8) | T(BOOL), 0, INT64_DATA, TESTED},
     {"RotaryEmbedding", FLOATS, 0, NULL, TESTED},
+    {"ScatterElements", NUMBERS | T(I64), 0, "int64 as indices alone", KERNEL("tensor/scatter_elements.cc")},
     {"ScatterND", NUMBERS | T(I64), 0, INT64_DATA, TESTED},
     {"Shape", NUMBERS | T(I64), 0, "int64 as the result alone: the shape of an int64 tensor is taken on the CPU", TESTED},
     {"Slice", FLOATS | T(I64), 0, INT64_DATA, TESTED},
@@ -41,6 +45,7 @@ static const gx_lint_operator operators[] = {
     {"Sqrt", FLOATS, 0, NULL, TESTED},
     {"Sub", NUMBERS, 0, NULL, TESTED},
     {"Tanh", FLOATS, 0, NULL, TESTED},
+    {"TopK", FLOATS | T(I64), 0, "int64 as count and as indices alone", KERNEL("math/top_k.cc")},
     {"Transpose", NUMBERS, 0, NULL, TESTED},
     {"Unsqueeze", NUMBERS | T(I64) | T(BOOL), 0, INT64_DATA, TESTED},
     {"Where", NUMBERS | T(BOOL), 0, NULL, TESTED},

@@ -7,6 +7,7 @@
 #define NUMBERS (FLOATS | T(I64) | T(I32)) /* int64 becomes int32 in a context without it */
 #define STORED (NUMBERS | T(I8) | T(U8))
 #define TESTED "tested with onnxruntime-web 1.30.0; WebNN specification, required data types"
+#define DOCUMENTED "ONNX Runtime, js/web/docs/webnn-operators.md, 2026-07"
 
 static const gx_lint_operator operators[] = {
     {"Abs", NUMBERS, 0, NULL, TESTED},
@@ -31,11 +32,14 @@ static const gx_lint_operator operators[] = {
     {"Pow", NUMBERS, 0, NULL, TESTED},
     {"ReduceMax", NUMBERS, 0, "the axes must be a constant initializer", TESTED},
     {"ReduceMean", FLOATS | T(I64), 0, "int64 as axes alone, which must be a constant initializer", TESTED},
+    {"ReduceSum", FLOATS | T(I64), 0, "int64 as axes alone, which must be a constant initializer", DOCUMENTED},
+    {"Relu", FLOATS, 0, NULL, DOCUMENTED},
     {"Reshape", STORED, 0, "the shape must be a constant initializer", TESTED},
     {"RotaryEmbedding", FLOATS, 0, NULL, TESTED},
     {"Round", FLOATS, 0, NULL, TESTED},
+    {"ScatterElements", FLOATS | T(I64), 0, "int64 as indices alone; no reduction", DOCUMENTED},
     {"ScatterND", NUMBERS, 0, NULL, TESTED},
-    {"Shape", STORED, 0, NULL, "ONNX Runtime, js/web/docs/webnn-operators.md"},
+    {"Shape", STORED, 0, NULL, DOCUMENTED},
     {"Slice", STORED, 0, "starts, ends and axes must be constant initializers", TESTED},
     {"Softmax", FLOATS, 0, NULL, TESTED},
     {"Split", NUMBERS, 0, "the sizes must be a constant initializer", TESTED},

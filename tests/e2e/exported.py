@@ -78,12 +78,18 @@ class Exported:
         if node.op_type == "MatMulNBits":
             return self.block_matrix(node)
         assert node.op_type == "Gemm" and attribute(node, "transB") == 1
-        maker = self.makers.get(node.input[1])
+        return self.weight(node.input[1])
+
+    def weight(self, name):
+        """The value `name`, a constant or dequantised in the graph, casts aside."""
+        maker = self.makers.get(name)
         if maker is not None and maker.op_type == "Split":  # what fills the last block is cut off
             return self.linear_matrix(self.makers[maker.input[0]])[:, :self.array(maker.input[1])[0]]
         if maker is not None and maker.op_type == "DequantizeLinear":
             return self.linear_matrix(maker)
-        return self.constant(node.input[1]).astype(np.float32)
+        if maker is not None and maker.op_type == "Cast":
+            return self.weight(maker.input[0])
+        return self.constant(name).astype(np.float32)
 
     def product(self, name):
         """Of the product whose result, casts aside, is the value `name`."""
@@ -120,8 +126,8 @@ class Exported:
     def residual_scale(self):
         return float(next(p.value for p in self.model.metadata_props if p.key == "gemma_onnx.residual_scale"))
 
-    def experts(self, name):
-        """[experts * out, in] of a table."""
+    def picked_experts(self, name):
+        """[experts * out, in] of a table whose rows are picked."""
         values, scales = self.array(name), name.removesuffix(".table") + ".scales"
         if scales not in self.initializers:
             return values.astype(np.float32).reshape(-1, values.shape[-1])
@@ -164,6 +170,9 @@ class Exported:
             if layer and node.op_type in ("Gemm", "MatMulNBits"):
                 scale = self.residual_scale() if layer[2] == "per_layer_input_gate" else 1  # it reads the scaled stream itself
                 out[int(layer[1]), layer[2].replace("/", ".")] = self.matrix(node) * np.float32(scale)
+            elif expert := re.fullmatch(r"/model/layers\.(\d+)/experts/(gate_up_proj|down_proj)", node.name):  # all of them on every row
+                key = int(expert[1]), f"experts.{expert[2]}"
+                out[key] = self.matrix(node) if expert[2] == "gate_up_proj" else self.weight(self.makers[node.input[0]].input[0])
             elif outer and node.op_type in ("Gemm", "MatMulNBits"):
                 out[outer[1].replace("/", ".")] = self.matrix(node)
             elif node.name == "/lm_head/lm_head" and node.op_type in ("Gemm", "MatMulNBits"):
@@ -172,7 +181,7 @@ class Exported:
             if layer := re.fullmatch(r"/model/layers\.(\d+)/((?:input|pre_feedforward)_layernorm)/weight", name):
                 out[int(layer[1]), layer[2]] = self.array(name).astype(np.float32)
             if expert := re.fullmatch(r"/model/layers\.(\d+)/(experts)/(\w+_proj)\.table", name):
-                out[int(expert[1]), f"experts.{expert[3]}"] = self.experts(name)
+                out[int(expert[1]), f"experts.{expert[3]}"] = self.picked_experts(name)
         if "/model/layer_inputs/rows/0_table" in self.initializers:
             out["layer_embedding"] = self.layer_embedding()
         integer = self.integer_head()

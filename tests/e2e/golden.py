@@ -115,6 +115,10 @@ def linears_of(layer):
     return out
 
 
+def expert_tables(layer):
+    return ("gate_up_proj", "down_proj") if getattr(layer, "experts", None) is not None else ()
+
+
 def outer_linears(decoder):
     """The same outside the layers."""
     out = {}
@@ -148,16 +152,15 @@ def put_weights(model, exported):
     model.lm_head.weight = parameter(exported["head"])
     for name, linears in outer_linears(decoder).items():
         put_stacked(linears, exported[name])
-    if "layer_embedding" in exported:
+    if hasattr(decoder, "embed_tokens_per_layer"):
         decoder.embed_tokens_per_layer.weight = parameter(exported["layer_embedding"])
     for n, layer in enumerate(decoder.layers):
         for name, norm in reading_norms(layer).items():
             norm.weight = parameter(exported[n, name] - norm_one(norm))
         for name, (linears, _) in linears_of(layer).items():
             put_stacked(linears, exported[n, name])
-        for name in ("gate_up_proj", "down_proj"):
-            if (n, f"experts.{name}") in exported:
-                setattr(layer.experts, name, parameter(exported[n, f"experts.{name}"].reshape(getattr(layer.experts, name).shape)))
+        for name in expert_tables(layer):
+            setattr(layer.experts, name, parameter(exported[n, f"experts.{name}"].reshape(getattr(layer.experts, name).shape)))
     return model
 
 

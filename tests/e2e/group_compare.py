@@ -154,13 +154,13 @@ def beside_build(environment):
     check(all(f in text for f in ("model_quantized.onnx", "model_q4.onnx", "gemma_decode_fp32.onnx")), text)
 
 
-def lint(environment):
+def lint(environment, name):
     """Told before anything is written; strict ends with 5; a target that takes all says so."""
     problems = Problems()
-    name, out = TINY / "gemma3-pattern", environment.scratch / "out"
+    out = environment.scratch / "out"
     for target in ("qnn", "coreml", "openvino", "webnn", "webgpu"):
         for profile in ("ort", "standard", "primitive"):
-            result = environment.program.run("convert", name, "-o", out, "--profile", profile, "--lint", target, "--lint-strict", "--json", "-n", "-p", "all")
+            result = environment.program.run("convert", TINY / name, "-o", out, "--profile", profile, "--lint", target, "--lint-strict", "--json", "-n", "-p", "all")
             document = json.JSONDecoder().raw_decode(result.out)[0]
             found = [f for g in document["graphs"].values() for f in g["findings"]]
             problems.check(document["lint"] == target and len(document["graphs"]) == 10, f"{target}, {profile}: {result}")
@@ -171,7 +171,7 @@ def lint(environment):
                 contrib = [f for f in found if f.get("operator") == "com.microsoft:GroupQueryAttention"]
                 problems.check(bool(contrib) == (profile == "ort"), f"{target}, {profile}: {contrib}")
     problems.check(not out.exists(), "lint wrote something")
-    message = environment.program.refuse(2, "convert", name, "-o", out, "--lint", "tpu")
+    message = environment.program.refuse(2, "convert", TINY / name, "-o", out, "--lint", "tpu")
     problems.check("qnn, coreml" in message, message)
     problems.report()
 
@@ -206,5 +206,6 @@ def tests(environment):
     yield "bad_records", bad_records
     yield "run_and_inspect", run_and_inspect
     yield "beside_build", beside_build
-    yield "lint", lint
+    for name in ("gemma3-pattern", "gemma3n-streams", "gemma4-experts-sharded"):
+        yield f"lint[{name}]", lambda e, n=name: lint(e, n)
     yield "refusals", refusals

@@ -3,7 +3,7 @@ import numpy as np
 import onnx
 
 from exported import Exported, attribute
-from golden import (decoder_of, differences, distance, fp16_error, golden, judge, linears_of, norm_one, outer_linears, put_weights, reading_norms,
+from golden import (decoder_of, differences, distance, expert_tables, fp16_error, golden, judge, linears_of, norm_one, outer_linears, put_weights, reading_norms,
                     recomputed)
 from harness import PRECISIONS, TINY, Problems, checkpoint_names
 from sessions import Decoder
@@ -31,7 +31,7 @@ def close_to_source(problems, model, name, path, bits):
     exported, decoder = Exported(path).weights(), decoder_of(model)
     pairs = [("embedding", decoder.embed_tokens.weight, exported["embedding"]), ("head", model.lm_head.weight, exported["head"])]
     pairs += [(name, np.concatenate([p.weight.detach().numpy() for p in linears]), exported[name]) for name, linears in outer_linears(decoder).items()]
-    if "layer_embedding" in exported:
+    if hasattr(decoder, "embed_tokens_per_layer"):
         pairs.append(("layer_embedding", decoder.embed_tokens_per_layer.weight, exported["layer_embedding"]))
     for n, layer in enumerate(decoder.layers):
         for key, (linears, norm) in linears_of(layer).items():
@@ -39,10 +39,9 @@ def close_to_source(problems, model, name, path, bits):
             if norm:  # columns may be stored larger, and the norm in front as much smaller
                 found = found * (exported[n, norm] / norm_weight(reading_norms(layer)[norm])).astype(np.float32)
             pairs.append((f"layer {n} {key}", np.concatenate([p.weight.detach().numpy() for p in linears]), found))
-        for name in ("gate_up_proj", "down_proj"):
-            if (n, f"experts.{name}") in exported:
-                values = getattr(layer.experts, name).detach().numpy()
-                pairs.append((f"layer {n} experts {name}", values.reshape(-1, values.shape[-1]), exported[n, f"experts.{name}"]))
+        for name in expert_tables(layer):
+            values = getattr(layer.experts, name).detach().numpy()
+            pairs.append((f"layer {n} experts {name}", values.reshape(-1, values.shape[-1]), exported[n, f"experts.{name}"]))
     for what, original, found in pairs:
         original = np.asarray(original.detach().numpy() if hasattr(original, "detach") else original)
         error = np.sqrt(((found - original) ** 2).mean() / (original ** 2).mean())
