@@ -52,10 +52,10 @@ static gx_status read_sizes(gx_model *model, gx_attention_config *attention, con
     GX_TRY(gx_config_size(source, "num_hidden_layers", defaults->num_hidden_layers, MAX_LAYERS, &model->num_hidden_layers, error));
     GX_TRY(gx_config_size(source, "max_position_embeddings", defaults->max_position_embeddings, 1u << 28, &model->max_position_embeddings, error));
     if (!yyjson_is_arr(yyjson_obj_get(source->text, "intermediate_size"))) /* a list is the family's own */
-        GX_TRY(gx_config_size(source, "intermediate_size", defaults->intermediate_size, 1u << 22, &attention->intermediate_size, error));
-    GX_TRY(gx_config_size(source, "num_attention_heads", defaults->num_attention_heads, 4096, &attention->heads, error));
-    GX_TRY(gx_config_size(source, "num_key_value_heads", defaults->num_key_value_heads, 4096, &attention->kv_heads, error));
-    GX_TRY(gx_config_size(source, "head_dim", defaults->head_dim, 1u << 16, &attention->head_dim, error));
+        GX_TRY(gx_config_size(source, "intermediate_size", defaults->intermediate_size, GX_MAX_INTERMEDIATE_SIZE, &attention->intermediate_size, error));
+    GX_TRY(gx_config_size(source, "num_attention_heads", defaults->num_attention_heads, GX_MAX_HEADS, &attention->heads, error));
+    GX_TRY(gx_config_size(source, "num_key_value_heads", defaults->num_key_value_heads, GX_MAX_HEADS, &attention->kv_heads, error));
+    GX_TRY(gx_config_size(source, "head_dim", defaults->head_dim, GX_MAX_HEAD_DIM, &attention->head_dim, error));
     if (attention->heads % attention->kv_heads != 0)
         return gx_fail(error, GX_ERROR_FORMAT, "%s: num_attention_heads %u is not a multiple of num_key_value_heads %u", source->name,
                        attention->heads, attention->kv_heads);
@@ -187,5 +187,5 @@ gx_status gx_config_read(gx_model *model, gx_arena *arena, const gx_config_sourc
     yyjson_val *tied_here = yyjson_obj_get(source->text, "tie_word_embeddings");
     yyjson_val *level = tied_here && !yyjson_is_null(tied_here) ? source->text : source->root;
     GX_TRY(gx_json_get_bool(level, source->name, "tie_word_embeddings", &model->tie_word_embeddings, error));
-    return source->family->read_config ? source->family->read_config(model, arena, source, error) : GX_OK;
+    return source->family->read_config ? source->family->read_config(model, source, error) : GX_OK;
 }

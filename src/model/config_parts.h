@@ -4,6 +4,11 @@
 
 #include "model/config.h"
 
+/* More than any Gemma: what is above is a damaged file. */
+#define GX_MAX_HEADS 4096u
+#define GX_MAX_HEAD_DIM (1u << 16)
+#define GX_MAX_INTERMEDIATE_SIZE (1u << 22)
+
 /* What most layers have in common. */
 typedef struct gx_attention_config {
     uint32_t heads, kv_heads, head_dim, intermediate_size;

@@ -87,7 +87,7 @@ struct gx_family {
     double norm_add;      /* 1: the norm's factor is 1 + weight in Hugging Face files */
     double gguf_norm_add; /* the same for GGUF, which stores the sum */
     /* What this family alone has in its config: fills the model and its layers, which hold all that is common. NULL: nothing. */
-    gx_status (*read_config)(gx_model *model, gx_arena *arena, const gx_config_source *source, gx_error *error);
+    gx_status (*read_config)(gx_model *model, const gx_config_source *source, gx_error *error);
     /* config.json keys that a GGUF of this family says in a way of its own; what is common is in `root` already. NULL: none. */
     gx_status (*add_gguf_config)(yyjson_mut_doc *doc, yyjson_mut_val *root, const gx_checkpoint *checkpoint, const gx_family *family, gx_error *error);
     bool normalizes_values;       /* v goes through a norm without a weight */

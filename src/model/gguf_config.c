@@ -94,6 +94,28 @@ double gx_gguf_shortest_decimal(double value)
     return value;
 }
 
+gx_status gx_gguf_get_optional_u64(uint64_t *out, const gx_checkpoint *checkpoint, const gx_family *family, const char *suffix, gx_error *error)
+{
+    *out = 0;
+    return gx_gguf_find(checkpoint, family, suffix) ? gx_gguf_get_u64(out, checkpoint, family, suffix, error) : GX_OK;
+}
+
+gx_status gx_gguf_add_number(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, const gx_checkpoint *checkpoint, const gx_family *family, const char *suffix,
+                             gx_error *error)
+{
+    uint64_t number = 0;
+    GX_TRY(gx_gguf_get_u64(&number, checkpoint, family, suffix, error));
+    yyjson_mut_obj_add_uint(doc, root, key, number);
+    return GX_OK;
+}
+
+void gx_gguf_add_rows(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, const gx_checkpoint *checkpoint, const char *tensor)
+{
+    const gx_tensor *found = gx_checkpoint_find(checkpoint, tensor);
+    if (found && found->rank == 2)
+        yyjson_mut_obj_add_uint(doc, root, key, found->shape[0]);
+}
+
 static const struct {
     const char *key;
     const char *suffix;
@@ -129,9 +151,7 @@ static gx_status add_layer_types(yyjson_mut_doc *doc, yyjson_mut_val *root, cons
 {
     uint64_t layers = 0, window = 0, pattern = family->defaults.sliding_window_pattern;
     GX_TRY(gx_gguf_get_u64(&layers, checkpoint, family, "block_count", error));
-    const bool has_window = gx_gguf_find(checkpoint, family, "attention.sliding_window") != NULL;
-    if (has_window)
-        GX_TRY(gx_gguf_get_u64(&window, checkpoint, family, "attention.sliding_window", error));
+    GX_TRY(gx_gguf_get_optional_u64(&window, checkpoint, family, "attention.sliding_window", error));
     const gx_gguf_value *stored = gx_gguf_find(checkpoint, family, "attention.sliding_window_pattern");
     const bool per_layer = stored && stored->kind == GX_GGUF_ARRAY && stored->element_kind == GX_GGUF_BOOL && stored->count == layers;
     if (stored && !per_layer)

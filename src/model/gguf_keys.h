@@ -9,7 +9,17 @@ const gx_gguf_value *gx_gguf_find(const gx_checkpoint *checkpoint, const gx_fami
 /* One number, which must be there. */
 gx_status gx_gguf_get_u64(uint64_t *out, const gx_checkpoint *checkpoint, const gx_family *family, const char *suffix, gx_error *error) GX_MUST_USE;
 
-/* The same of one layer, where the value may be a list. */
+/* 0 when absent. */
+gx_status gx_gguf_get_optional_u64(uint64_t *out, const gx_checkpoint *checkpoint, const gx_family *family, const char *suffix, gx_error *error) GX_MUST_USE;
+
+/* One number, which must be there, into `root` as `key`. */
+gx_status gx_gguf_add_number(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, const gx_checkpoint *checkpoint, const gx_family *family, const char *suffix,
+                             gx_error *error) GX_MUST_USE;
+
+/* The rows of a matrix into `root` as `key`; nothing when there is no such matrix. */
+void gx_gguf_add_rows(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, const gx_checkpoint *checkpoint, const char *tensor);
+
+/* The same as gx_gguf_get_u64 of one layer, where the value may be a list. */
 gx_status gx_gguf_get_layer_u64(uint64_t *out, const gx_checkpoint *checkpoint, const gx_family *family, const char *suffix, size_t layer, gx_error *error) GX_MUST_USE;
 
 /* `fallback` when absent. */

@@ -63,8 +63,8 @@ static gx_status read_widths(gx_model *model, const gx_config_source *source, gx
     GX_TRY(check_list(model, source, "intermediate_size", list, error));
     for (uint32_t n = 0; n < model->num_hidden_layers; n++) {
         const uint64_t width = yyjson_get_uint(yyjson_arr_get(list, n));
-        if (width == 0 || width > 1u << 22)
-            return gx_fail(error, GX_ERROR_FORMAT, "%s: intermediate_size of layer %u is not 1 … %u", source->name, n, 1u << 22);
+        if (width == 0 || width > GX_MAX_INTERMEDIATE_SIZE)
+            return gx_fail(error, GX_ERROR_FORMAT, "%s: intermediate_size of layer %u is not 1 … %u", source->name, n, GX_MAX_INTERMEDIATE_SIZE);
         model->layers[n].intermediate_size = (uint32_t)width;
     }
     return GX_OK;
@@ -102,9 +102,8 @@ static gx_status read_altup(gx_model *model, const gx_config_source *source, gx_
     return gx_config_size(source, "laurel_rank", 64, 1u << 16, &altup->laurel_rank, error);
 }
 
-static gx_status read_config(gx_model *model, gx_arena *arena, const gx_config_source *source, gx_error *error)
+static gx_status read_config(gx_model *model, const gx_config_source *source, gx_error *error)
 {
-    (void)arena;
     GX_TRY(read_widths(model, source, error));
     GX_TRY(read_sparsity(model, source, error));
     GX_TRY(read_altup(model, source, error));
@@ -126,15 +125,6 @@ static gx_status add_gguf_sparsity(yyjson_mut_doc *doc, yyjson_mut_val *root, co
     return GX_OK;
 }
 
-static gx_status add_gguf_number(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, const gx_checkpoint *checkpoint, const gx_family *family,
-                                 const char *suffix, gx_error *error)
-{
-    uint64_t number = 0;
-    GX_TRY(gx_gguf_get_u64(&number, checkpoint, family, suffix, error));
-    yyjson_mut_obj_add_uint(doc, root, key, number);
-    return GX_OK;
-}
-
 static gx_status add_gguf_config(yyjson_mut_doc *doc, yyjson_mut_val *root, const gx_checkpoint *checkpoint, const gx_family *family, gx_error *error)
 {
     uint64_t layers = 0, width = 0;
@@ -145,15 +135,12 @@ static gx_status add_gguf_config(yyjson_mut_doc *doc, yyjson_mut_val *root, cons
         GX_TRY(gx_gguf_get_layer_u64(&width, checkpoint, family, "feed_forward_length", n, error));
         yyjson_mut_arr_add_uint(doc, widths, width);
     }
-    GX_TRY(add_gguf_number(doc, root, "altup_num_inputs", checkpoint, family, "altup.num_inputs", error));
-    GX_TRY(add_gguf_number(doc, root, "altup_active_idx", checkpoint, family, "altup.active_idx", error));
-    GX_TRY(add_gguf_number(doc, root, "num_kv_shared_layers", checkpoint, family, "attention.shared_kv_layers", error));
-    GX_TRY(add_gguf_number(doc, root, "hidden_size_per_layer_input", checkpoint, family, "embedding_length_per_layer_input", error));
-    const gx_tensor *tables = gx_checkpoint_find(checkpoint, "per_layer_token_embd.weight"), *left = gx_checkpoint_find(checkpoint, "blk.0.laurel_l.weight");
-    if (tables && tables->rank == 2)
-        yyjson_mut_obj_add_uint(doc, root, "vocab_size_per_layer_input", tables->shape[0]);
-    if (left && left->rank == 2)
-        yyjson_mut_obj_add_uint(doc, root, "laurel_rank", left->shape[0]);
+    GX_TRY(gx_gguf_add_number(doc, root, "altup_num_inputs", checkpoint, family, "altup.num_inputs", error));
+    GX_TRY(gx_gguf_add_number(doc, root, "altup_active_idx", checkpoint, family, "altup.active_idx", error));
+    GX_TRY(gx_gguf_add_number(doc, root, "num_kv_shared_layers", checkpoint, family, "attention.shared_kv_layers", error));
+    GX_TRY(gx_gguf_add_number(doc, root, "hidden_size_per_layer_input", checkpoint, family, "embedding_length_per_layer_input", error));
+    gx_gguf_add_rows(doc, root, "vocab_size_per_layer_input", checkpoint, "per_layer_token_embd.weight");
+    gx_gguf_add_rows(doc, root, "laurel_rank", checkpoint, "blk.0.laurel_l.weight");
     return add_gguf_sparsity(doc, root, checkpoint, family, layers, error);
 }
 

@@ -50,7 +50,7 @@ static gx_status read_per_layer(gx_model *model, const gx_config_source *source,
         uint64_t kv_heads = model->layers[n].num_key_value_heads, head_dim = model->layers[n].head_dim;
         GX_TRY(gx_json_get_u64(own, source->name, "num_key_value_heads", &kv_heads, error));
         GX_TRY(gx_json_get_u64(own, source->name, "head_dim", &head_dim, error));
-        if (kv_heads == 0 || kv_heads > 4096 || head_dim == 0 || head_dim > 1u << 16)
+        if (kv_heads == 0 || kv_heads > GX_MAX_HEADS || head_dim == 0 || head_dim > GX_MAX_HEAD_DIM)
             return gx_fail(error, GX_ERROR_FORMAT, "%s: per_layer_config of layer %u: %llu heads of %llu", source->name, n, (unsigned long long)kv_heads,
                            (unsigned long long)head_dim);
         gx_layer_set_heads(&model->layers[n], (uint32_t)kv_heads, (uint32_t)head_dim);
@@ -62,10 +62,10 @@ static gx_status read_per_layer(gx_model *model, const gx_config_source *source,
 static gx_status read_global_heads(gx_model *model, const gx_config_source *source, bool keys_are_values, gx_error *error)
 {
     uint32_t head_dim = GLOBAL_HEAD_DIM, kv_heads = 0;
-    GX_TRY(gx_config_size(source, "global_head_dim", GLOBAL_HEAD_DIM, 1u << 16, &head_dim, error));
+    GX_TRY(gx_config_size(source, "global_head_dim", GLOBAL_HEAD_DIM, GX_MAX_HEAD_DIM, &head_dim, error));
     yyjson_val *heads = yyjson_obj_get(source->text, "num_global_key_value_heads");
     if (keys_are_values && heads && !yyjson_is_null(heads))
-        GX_TRY(gx_config_size(source, "num_global_key_value_heads", 1, 4096, &kv_heads, error));
+        GX_TRY(gx_config_size(source, "num_global_key_value_heads", 1, GX_MAX_HEADS, &kv_heads, error));
     for (uint32_t n = 0; n < model->num_hidden_layers; n++)
         if (!model->layers[n].slides)
             gx_layer_set_heads(&model->layers[n], kv_heads ? kv_heads : model->layers[n].num_key_value_heads, head_dim);
@@ -101,7 +101,7 @@ static gx_status read_experts(gx_model *model, const gx_config_source *source, g
     const char *width_key = yyjson_obj_get(source->text, "moe_intermediate_size") ? "moe_intermediate_size" : "expert_intermediate_size";
     GX_TRY(gx_config_size(source, "num_experts", 0, 4096, &experts, error));
     GX_TRY(gx_config_size(source, "top_k_experts", 0, experts, &top, error));
-    GX_TRY(gx_config_size(source, width_key, 0, 1u << 22, &width, error));
+    GX_TRY(gx_config_size(source, width_key, 0, GX_MAX_INTERMEDIATE_SIZE, &width, error));
     for (uint32_t n = 0; n < model->num_hidden_layers; n++) {
         model->layers[n].num_experts = experts;
         model->layers[n].top_k_experts = top;
@@ -121,9 +121,8 @@ static gx_status widen_mlp(gx_model *model, const gx_config_source *source, gx_e
     return GX_OK;
 }
 
-static gx_status read_config(gx_model *model, gx_arena *arena, const gx_config_source *source, gx_error *error)
+static gx_status read_config(gx_model *model, const gx_config_source *source, gx_error *error)
 {
-    (void)arena;
     GX_TRY(read_heads(model, source, error));
     GX_TRY(gx_config_share_caches(model, source, "num_kv_shared_layers", 0, error));
     GX_TRY(widen_mlp(model, source, error));
@@ -212,26 +211,16 @@ static gx_status add_gguf_rope(yyjson_mut_doc *doc, yyjson_mut_val *root, const 
     return GX_OK;
 }
 
-/* Absent: 0. */
-static gx_status get_optional(uint64_t *out, const gx_checkpoint *checkpoint, const gx_family *family, const char *suffix, gx_error *error)
-{
-    *out = 0;
-    return gx_gguf_find(checkpoint, family, suffix) ? gx_gguf_get_u64(out, checkpoint, family, suffix, error) : GX_OK;
-}
-
 static gx_status add_gguf_experts(yyjson_mut_doc *doc, yyjson_mut_val *root, const gx_checkpoint *checkpoint, const gx_family *family, gx_error *error)
 {
-    uint64_t experts = 0, used = 0, width = 0;
-    GX_TRY(get_optional(&experts, checkpoint, family, "expert_count", error));
+    uint64_t experts = 0;
+    GX_TRY(gx_gguf_get_optional_u64(&experts, checkpoint, family, "expert_count", error));
     yyjson_mut_obj_add_bool(doc, root, "enable_moe_block", experts != 0);
     if (experts == 0)
         return GX_OK;
-    GX_TRY(gx_gguf_get_u64(&used, checkpoint, family, "expert_used_count", error));
-    GX_TRY(gx_gguf_get_u64(&width, checkpoint, family, "expert_feed_forward_length", error));
     yyjson_mut_obj_add_uint(doc, root, "num_experts", experts);
-    yyjson_mut_obj_add_uint(doc, root, "top_k_experts", used);
-    yyjson_mut_obj_add_uint(doc, root, "moe_intermediate_size", width);
-    return GX_OK;
+    GX_TRY(gx_gguf_add_number(doc, root, "top_k_experts", checkpoint, family, "expert_used_count", error));
+    return gx_gguf_add_number(doc, root, "moe_intermediate_size", checkpoint, family, "expert_feed_forward_length", error);
 }
 
 static gx_status add_gguf_config(yyjson_mut_doc *doc, yyjson_mut_val *root, const gx_checkpoint *checkpoint, const gx_family *family, gx_error *error)
@@ -240,13 +229,11 @@ static gx_status add_gguf_config(yyjson_mut_doc *doc, yyjson_mut_val *root, cons
     GX_TRY(gx_gguf_get_u64(&layers, checkpoint, family, "block_count", error));
     GX_TRY(add_gguf_heads(doc, root, checkpoint, family, layers, error));
     GX_TRY(add_gguf_rope(doc, root, checkpoint, error));
-    GX_TRY(get_optional(&shared, checkpoint, family, "attention.shared_kv_layers", error));
-    GX_TRY(get_optional(&inputs, checkpoint, family, "embedding_length_per_layer_input", error));
+    GX_TRY(gx_gguf_get_optional_u64(&shared, checkpoint, family, "attention.shared_kv_layers", error));
+    GX_TRY(gx_gguf_get_optional_u64(&inputs, checkpoint, family, "embedding_length_per_layer_input", error));
     yyjson_mut_obj_add_uint(doc, root, "num_kv_shared_layers", shared);
     yyjson_mut_obj_add_uint(doc, root, "hidden_size_per_layer_input", inputs);
-    const gx_tensor *tables = gx_checkpoint_find(checkpoint, "per_layer_token_embd.weight");
-    if (tables && tables->rank == 2)
-        yyjson_mut_obj_add_uint(doc, root, "vocab_size_per_layer_input", tables->shape[0]);
+    gx_gguf_add_rows(doc, root, "vocab_size_per_layer_input", checkpoint, "per_layer_token_embd.weight");
     GX_TRY(gx_gguf_get_layer_u64(&first, checkpoint, family, "feed_forward_length", 0, error));
     GX_TRY(gx_gguf_get_layer_u64(&last, checkpoint, family, "feed_forward_length", layers - 1, error));
     yyjson_mut_obj_add_bool(doc, root, "use_double_wide_mlp", shared != 0 && last == 2 * first);
