@@ -20,8 +20,8 @@ const gx_value *gx_float_weight(gx_builder *b, const gx_product *p);
 const gx_value *gx_dequantised_blocks(gx_builder *b, const gx_product *p);
 const gx_value *gx_dequantised_rows(gx_builder *b, const gx_product *p);
 
-/* blocks/experts_picked.c: a loop over the experts that any row goes to; blocks/experts_all.c: all of them, in shapes known beforehand */
-const gx_value *gx_experts_picked(gx_builder *b, const gx_experts *e);
+/* blocks/experts_loop.c: a loop, which reads no weight in vain where it can; blocks/experts_all.c: all of them at once, by plain operators */
+const gx_value *gx_experts_loop(gx_builder *b, const gx_experts *e);
 const gx_value *gx_experts_all(gx_builder *b, const gx_experts *e);
 
 /* blocks/norm.c */

@@ -39,7 +39,7 @@ static const gx_profile table[GX_PROFILE_COUNT] = {
         .rms_norm = gx_rms_norm_operator,
         .add_rms_norm = gx_add_rms_norm_fused,
         .gelu = gx_gelu_operator,
-        .experts = gx_experts_picked,
+        .experts = gx_experts_loop,
         .attention = {.rotate = gx_rotate_rows_operator, .attend = gx_attend_grouped},
         .bias_attention = {.heads_first = true, .by_bias = true, .rotate = gx_rotate_heads_operator, .attend = gx_attend_primitives},
     },

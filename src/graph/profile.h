@@ -66,7 +66,7 @@ struct gx_profile {
     const gx_value *(*add_rms_norm)(gx_builder *b, const char *sum, const char *leaf, const gx_value **stream, const gx_value *x, const gx_value *scale,
                                     double epsilon);
     const gx_value *(*gelu)(gx_builder *b, const gx_value *x); /* fp32 */
-    const gx_value *(*experts)(gx_builder *b, const gx_experts *e); /* in dynamic graphs; static ones take gx_experts_all. fp32 [rows, hidden_size] */
+    const gx_value *(*experts)(gx_builder *b, const gx_experts *e); /* fp32 [rows, hidden_size] */
     gx_attention_form attention;
     gx_attention_form bias_attention; /* … which may be by bias: of layers that read another one's caches, and see blocks/attention.c */
     const gx_value *(*slots)(gx_builder *b, const gx_cache_kind *kind); /* static graphs, by_bias: where a call's keys go, …; NULL: layers with caches of their own attend otherwise */

@@ -24,6 +24,7 @@ const char *gx_lint_names(void)
 
 typedef struct lint {
     const gx_lint_target *target;
+    const gx_graph *graph;
     gx_arena *arena;
     gx_lint_finding *first, *last;
     bool failed;
@@ -69,9 +70,26 @@ static void check_value(lint *l, const gx_lint_operator *o, const gx_node *node,
         snprintf(reason, sizeof reason, "does not take %s", gx_dtype_get(value->dtype)->name);
         add(l, false, o->op_type, reason, o->source, node->name);
     }
-    const unsigned max_rank = o->max_rank ? o->max_rank : l->target->max_rank;
-    if (max_rank && value->shape.rank > max_rank) {
-        snprintf(reason, sizeof reason, "a tensor of rank %u, at most %u are taken", value->shape.rank, max_rank);
+    if (l->target->max_rank && value->shape.rank > l->target->max_rank) {
+        snprintf(reason, sizeof reason, "a tensor of rank %u, at most %u are taken", value->shape.rank, l->target->max_rank);
+        add(l, false, o->op_type, reason, o->source, node->name);
+    }
+}
+
+static bool is_initializer(const gx_graph *graph, const gx_value *value)
+{
+    for (const gx_initializer *i = graph->initializers; i; i = i->next)
+        if (&i->value == value)
+            return true;
+    return false;
+}
+
+static void check_input(lint *l, const gx_lint_operator *o, const gx_node *node, unsigned index)
+{
+    char reason[64];
+    check_value(l, o, node, node->inputs[index]);
+    if (o->constants >> index & 1 && !is_initializer(l->graph, node->inputs[index])) {
+        snprintf(reason, sizeof reason, "takes a constant alone as input %u", index);
         add(l, false, o->op_type, reason, o->source, node->name);
     }
 }
@@ -88,7 +106,7 @@ static void check_node(lint *l, const gx_node *node)
     if (o->constraint)
         add(l, true, op_type, o->constraint, o->source, node->name);
     for (unsigned i = 0; i < node->input_count; i++)
-        check_value(l, o, node, node->inputs[i]);
+        check_input(l, o, node, i);
     for (unsigned i = 0; i < node->output_count; i++)
         check_value(l, o, node, node->outputs[i]);
     for (const gx_attribute *attribute = node->attributes; attribute; attribute = attribute->next)
@@ -130,7 +148,7 @@ static void check_tensor(lint *l, const gx_value *value)
 
 gx_lint_finding *gx_lint_graph(const gx_lint_target *target, const gx_graph *graph, gx_arena *arena, bool *failed)
 {
-    lint l = {.target = target, .arena = arena};
+    lint l = {.target = target, .graph = graph, .arena = arena};
     for (const gx_node *node = graph->nodes; node; node = node->next)
         check_node(&l, node);
     for (size_t i = 0; i < graph->input_count; i++)

@@ -13,7 +13,7 @@
 typedef struct gx_lint_operator {
     const char *op_type;    /* "Gemm", "com.microsoft:MatMulNBits" */
     uint64_t types;         /* GX_LINT_TYPE bits: element types that its inputs and outputs may have */
-    unsigned max_rank;      /* 0: the target's */
+    unsigned constants;     /* bits: inputs that must be initializers */
     const char *constraint; /* what else must hold and is not seen here: a note; NULL: nothing */
     const char *source;     /* where it is said: a document or a source file of the target */
 } gx_lint_operator;

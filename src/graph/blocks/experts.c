@@ -56,6 +56,6 @@ const gx_value *gx_block_experts(gx_builder *b, const gx_value *stream, const gx
     e.down = store(b, "down_proj", layer, GX_ROLE_EXPERTS_DOWN);
     if (b->graph->failed)
         return x;
-    const gx_value *sum = b->form ? gx_experts_all(b, &e) : b->profile->experts(b, &e);
+    const gx_value *sum = b->profile->experts(b, &e);
     return gx_builder_cast(b, "sum/cast", sum, b->activation);
 }

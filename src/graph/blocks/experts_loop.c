@@ -1,10 +1,9 @@
 /*
- * A loop over the experts that at least one row goes to: each takes its own rows, and its weights are picked out of the table of all. So a token
- * reads what it needs, and no more.
+ * A loop over experts: a round takes its rows, and picks its expert's weights out of the table of all. So a token reads what it needs, and no more.
  */
 #include <string.h>
 
-#include "graph/builder.h"
+#include "graph/experts_rounds.h"
 
 /* An expert's weight: its part of a table, by the scheme of the table. */
 typedef struct table {
@@ -14,11 +13,8 @@ typedef struct table {
 } table;
 
 typedef struct loop {
-    const gx_experts *e;
-    const gx_value *used;       /* int64 [experts that are used] */
-    const gx_value *row_axis;   /* int64 [1]: 1 */
+    gx_expert_rounds rounds;
     table gate_up, down;
-    gx_dim rows;                /* of one expert */
 } loop;
 
 /* Weights are stored in the graph around the body. */
@@ -80,39 +76,19 @@ static const gx_value *product(gx_builder *b, const char *leaf, const gx_value *
     return gx_node_output(g, node, NULL, x->dtype, result);
 }
 
-/* int64 [rows, 1], and fp32 [rows, 1]: the rows that go to expert `number`, and its share of each. */
-static void find_rows(gx_builder *b, const loop *l, const gx_value *number, const gx_value **rows, const gx_value **shares)
-{
-    gx_graph *g = b->graph;
-    const gx_value *picked = l->e->picked;
-    const gx_value *hit = gx_graph_apply(g, "Equal", gx_builder_name(b, "hit"), GX_DTYPE_BOOL, picked->shape, GX_INPUTS(picked, number));
-    const gx_value *places = gx_graph_apply(g, "NonZero", gx_builder_name(b, "places"), GX_DTYPE_I64, GX_SHAPE(gx_dim_number(2), l->rows), GX_INPUTS(hit));
-    gx_node *node = gx_graph_node(g, "Transpose", gx_builder_name(b, "row_and_place"), GX_INPUTS(places));
-    gx_node_ints(g, node, "perm", 2, (const int64_t[]){1, 0});
-    const gx_value *pairs = gx_node_output(g, node, NULL, GX_DTYPE_I64, GX_SHAPE(l->rows, gx_dim_number(2)));
-    const gx_value *parts[2];
-    gx_builder_split(b, "row_and_place/split", pairs, 2, (const uint64_t[]){1, 1}, parts);
-    *rows = parts[0];
-    const gx_value *own = gx_graph_apply(g, "GatherND", gx_builder_name(b, "own_shares"), GX_DTYPE_F32, GX_SHAPE(l->rows), GX_INPUTS(l->e->shares, pairs));
-    *shares = gx_graph_apply(g, "Unsqueeze", gx_builder_name(b, "own_shares_2d"), GX_DTYPE_F32, GX_SHAPE(l->rows, gx_dim_number(1)), GX_INPUTS(own, l->row_axis));
-}
-
 /* The loop's body: `sum` plus what the expert of this round gives. */
-static const gx_value *add_expert(gx_builder *b, const loop *l, const gx_value *round, const gx_value *sum)
+static const gx_value *add_expert(gx_builder *b, const loop *l, const gx_value *number, const gx_value *sum)
 {
     gx_graph *g = b->graph;
-    const uint64_t width = l->e->layer->moe_intermediate_size;
-    const gx_dim hidden = gx_dim_number(b->model->hidden_size);
-    const gx_value *number = gx_graph_apply(g, "Gather", gx_builder_name(b, "number"), GX_DTYPE_I64, gx_shape_scalar, GX_INPUTS(l->used, round));
-    const gx_value *rows, *shares, *parts[2];
-    find_rows(b, l, number, &rows, &shares);
-    const gx_value *x = gx_graph_apply(g, "GatherND", gx_builder_name(b, "own_rows"), l->e->x->dtype, GX_SHAPE(l->rows, hidden), GX_INPUTS(l->e->x, rows));
-    const gx_value *both = gx_builder_cast(b, "gate_up_fp32", product(b, "gate_up_proj", x, &l->gate_up, number), GX_DTYPE_F32);
+    const uint64_t width = l->rounds.e->layer->moe_intermediate_size;
+    const gx_expert_round round = l->rounds.take(b, &l->rounds, number);
+    const gx_value *parts[2];
+    const gx_value *both = gx_builder_cast(b, "gate_up_fp32", product(b, "gate_up_proj", round.x, &l->gate_up, round.expert), GX_DTYPE_F32);
     gx_builder_split(b, "gate_up", both, 2, (const uint64_t[]){width, width}, parts);
     const gx_value *gated = gx_builder_cast(b, "gated/cast", gx_builder_binary(b, "Mul", "gated", b->profile->gelu(b, parts[0]), parts[1]), b->activation);
-    const gx_value *given = gx_builder_cast(b, "given_fp32", product(b, "down_proj", gated, &l->down, number), GX_DTYPE_F32);
-    given = gx_builder_binary(b, "Mul", "shared", given, shares);
-    gx_node *node = gx_graph_node(g, "ScatterND", gx_builder_name(b, "new_sum"), GX_INPUTS(sum, rows, given));
+    const gx_value *given = gx_builder_cast(b, "given_fp32", product(b, "down_proj", gated, &l->down, round.expert), GX_DTYPE_F32);
+    given = gx_builder_binary(b, "Mul", "shared", given, round.shares);
+    gx_node *node = gx_graph_node(g, "ScatterND", gx_builder_name(b, "new_sum"), GX_INPUTS(sum, round.rows, given));
     gx_node_string(g, node, "reduction", "add");
     return gx_node_output(g, node, NULL, GX_DTYPE_F32, sum->shape);
 }
@@ -140,35 +116,22 @@ static gx_graph *make_body(gx_builder *b, const loop *l, gx_shape sum_shape)
     return body;
 }
 
-/* Experts that some row goes to, each once. */
-static const gx_value *used_experts(gx_builder *b, const gx_experts *e)
+/* fp32 zeros like x */
+static const gx_value *no_sum(gx_builder *b, const gx_value *x)
 {
     gx_graph *g = b->graph;
-    const gx_dim count = gx_dim_symbol("used_experts");
-    gx_node *node = gx_graph_node(g, "Unique", gx_builder_name(b, "used"), GX_INPUTS(e->picked));
-    gx_node_int(g, node, "sorted", 1);
-    return gx_node_output(g, node, NULL, GX_DTYPE_I64, GX_SHAPE(count));
+    const gx_value *shape = gx_graph_apply(g, "Shape", gx_builder_name(b, "sum_shape"), GX_DTYPE_I64, GX_SHAPE(gx_dim_number(2)), GX_INPUTS(x));
+    return gx_graph_apply(g, "ConstantOfShape", gx_builder_name(b, "no_sum"), GX_DTYPE_F32, x->shape, GX_INPUTS(shape));
 }
 
-/* A scalar. */
-static const gx_value *count_rounds(gx_builder *b, const gx_value *used)
-{
-    gx_graph *g = b->graph;
-    const gx_value *first = gx_graph_int64(g, gx_builder_name(b, "first"), 0);
-    const gx_value *shape = gx_graph_apply(g, "Shape", gx_builder_name(b, "used_shape"), GX_DTYPE_I64, GX_SHAPE(gx_dim_number(1)), GX_INPUTS(used));
-    return gx_graph_apply(g, "Gather", gx_builder_name(b, "rounds"), GX_DTYPE_I64, gx_shape_scalar, GX_INPUTS(shape, first));
-}
-
-const gx_value *gx_experts_picked(gx_builder *b, const gx_experts *e)
+const gx_value *gx_experts_loop(gx_builder *b, const gx_experts *e)
 {
     gx_graph *g = b->graph;
     const uint64_t experts = e->layer->num_experts;
-    loop l = {.e = e, .used = used_experts(b, e), .gate_up = make_table(b, e->gate_up, experts), .down = make_table(b, e->down, experts), .rows = gx_dim_symbol("expert_rows")};
-    l.row_axis = gx_graph_int64_list(g, gx_builder_name(b, "row_axis"), 1, (const int64_t[]){1});
-    const gx_value *shape = gx_graph_apply(g, "Shape", gx_builder_name(b, "sum_shape"), GX_DTYPE_I64, GX_SHAPE(gx_dim_number(2)), GX_INPUTS(e->x));
-    const gx_value *zeros = gx_graph_apply(g, "ConstantOfShape", gx_builder_name(b, "no_sum"), GX_DTYPE_F32, e->x->shape, GX_INPUTS(shape));
+    const loop l = {.rounds = gx_make_expert_rounds(b, e), .gate_up = make_table(b, e->gate_up, experts), .down = make_table(b, e->down, experts)};
+    const gx_value *zeros = no_sum(b, e->x);
     const gx_graph *body = make_body(b, &l, e->x->shape);
-    gx_node *node = gx_graph_node(g, "Loop", gx_builder_name(b, "sum"), GX_INPUTS(count_rounds(b, l.used), NULL, zeros));
+    gx_node *node = gx_graph_node(g, "Loop", gx_builder_name(b, "sum"), GX_INPUTS(l.rounds.count, NULL, zeros));
     if (body)
         gx_node_body(g, node, "body", body);
     return gx_node_output(g, node, NULL, GX_DTYPE_F32, e->x->shape);
