@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LARGEST = 65504.0
 BARS = {"magnitude": LARGEST / 4, "kl": 1e-4, "top1": 0.995}
 HEAD = "/lm_head/"  # nodes of this scope treat every position alone
+HIDDEN, HIDING = -30000.0, ("/bias/cast", "/masked")  # what attention's bias adds where a key is hidden, and values that it is in
 ROWS = 128  # positions whose logits are held at a time
 
 
@@ -38,7 +39,7 @@ class Model:
         self.folder = Path(path).parent
         graph = onnx.load(path, load_external_data=False).graph
         self.nodes = list(graph.node)
-        self.inputs = [i.name for i in graph.input]
+        self.inputs = {i.name: [d.dim_value or d.dim_param for d in i.type.tensor_type.shape.dim] for i in graph.input}
         self.initializers = {i.name: self.tensor(i) for i in graph.initializer}
 
     def tensor(self, initializer):
@@ -54,13 +55,19 @@ def attributes(node):
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
 
 
+def reads(node):
+    """Names of the values that a node takes, of the nodes in its body as well."""
+    bodies = [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
+    return [*node.input, *(name for body in bodies for inner in body.node for name in reads(inner))]
+
+
 # ---- operators. `f` rounds to the type of the computation; in the wide mode it is fp32 throughout.
 
 
 def cast(run, node, x):
     kind = attributes(node)["to"]
     types = {onnx.TensorProto.FLOAT: torch.float32, onnx.TensorProto.FLOAT16: run.half, onnx.TensorProto.INT64: torch.int64,
-             onnx.TensorProto.INT32: torch.int32, onnx.TensorProto.UINT8: torch.uint8}
+             onnx.TensorProto.INT32: torch.int32, onnx.TensorProto.UINT8: torch.uint8, onnx.TensorProto.BOOL: torch.bool}
     return x.to(types[kind])
 
 
@@ -102,16 +109,16 @@ def rms_normalization(run, node, x, scale):
 
 
 def rotary(run, node, x, cos, sin):
-    heads = attributes(node)["num_heads"]
-    batch, length, width = x.shape
-    first, second = x.reshape(batch, length, heads, width // heads).chunk(2, dim=-1)
-    cos, sin = cos[:, :, None], sin[:, :, None]
+    """x: [batch, heads, length, width], or [batch, length, heads * width]."""
+    by_head = x if x.ndim == 4 else x.unflatten(-1, (attributes(node)["num_heads"], -1)).transpose(1, 2)
+    first, second = by_head.chunk(2, dim=-1)
+    cos, sin = cos[:, None], sin[:, None]
 
     def product(a, b):
         return (a.float() * b.float()).to(x.dtype).float()
 
-    turned = [product(first, cos) - product(second, sin), product(first, sin) + product(second, cos)]
-    return torch.cat(turned, dim=-1).to(x.dtype).reshape(x.shape)
+    turned = torch.cat([product(first, cos) - product(second, sin), product(first, sin) + product(second, cos)], dim=-1).to(x.dtype)
+    return turned if x.ndim == 4 else turned.transpose(1, 2).reshape(x.shape)
 
 
 def attention(run, node, q, k, v, *rest):
@@ -178,13 +185,76 @@ def divide(a, b):
     return torch.div(a, b, rounding_mode=None if a.is_floating_point() else "floor")
 
 
+def softmax(run, node, x):
+    return x.float().softmax(attributes(node).get("axis", -1)).to(x.dtype)
+
+
+def reduce(function):
+    """In fp32, then rounded."""
+    def compute(run, node, x, axes):
+        return function(x.float(), axes.tolist(), keepdim=bool(attributes(node).get("keepdims", 1))).to(x.dtype)
+    return compute
+
+
+def matmul(run, node, a, b):
+    return (a.float() @ b.float()).to(a.dtype)
+
+
+def pad(run, node, x, pads, value=None, axes=None):
+    assert axes is None and value is None
+    first, last = pads.reshape(2, -1).tolist()
+    return torch.nn.functional.pad(x, [n for pair in zip(reversed(first), reversed(last), strict=True) for n in pair])
+
+
+def largest(run, node, x, count):
+    return tuple(x.topk(int(count), dim=attributes(node).get("axis", -1)))
+
+
+def gather_nd(run, node, x, places):
+    return x[tuple(places.unbind(-1))]
+
+
+def scatter_nd(run, node, x, places, rows):
+    assert attributes(node)["reduction"] == b"add" and places.shape[-1] == 1
+    return x.index_add(0, places[:, 0], rows)
+
+
+def loop(run, node, count, going, *state):
+    """A body reads values of the graph around it; ours always want another round."""
+    assert going is None
+    body = attributes(node)["body"]
+    values = run.scope | {i.name: run.adapt(run.model.tensor(i)) for i in body.initializer}
+    names = [i.name for i in body.input]
+    for number in range(int(count)):
+        values |= dict(zip(names, (torch.tensor(number), torch.tensor(True), *state), strict=True))
+        for inner in body.node:
+            run.node(inner, values)
+        state = [values[o.name] for o in body.output[1:]]
+    return tuple(state)
+
+
 OPERATORS = {
     "Cast": cast, "Add": elementwise(torch.add), "Sub": elementwise(torch.sub), "Mul": elementwise(torch.mul), "Div": elementwise(divide),
-    "Floor": elementwise(torch.floor), "Tanh": elementwise(torch.tanh), "Gemm": gemm, "MatMulNBits": matmul_nbits,
-    "RMSNormalization": rms_normalization, "RotaryEmbedding": rotary, "GroupQueryAttention": attention, "Split": split, "Shape": shape,
-    "Reshape": reshape, "Gather": gather, "Slice": slice_, "Unsqueeze": unsqueeze, "Gelu": gelu,
-    "Concat": lambda run, node, *x: torch.cat(x, dim=attributes(node)["axis"]), "Expand": lambda run, node, x, wanted: x.expand(torch.broadcast_shapes(x.shape, wanted.tolist())),
+    "Max": elementwise(torch.maximum), "Floor": elementwise(torch.floor), "Sqrt": elementwise(torch.sqrt), "Tanh": elementwise(torch.tanh),
+    "Relu": elementwise(torch.relu), "Gelu": gelu, "Softmax": softmax, "RMSNormalization": rms_normalization,
+    "ReduceSum": reduce(torch.sum), "ReduceMean": reduce(torch.mean),
+    "Gemm": gemm, "MatMul": matmul, "MatMulNBits": matmul_nbits, "RotaryEmbedding": rotary, "GroupQueryAttention": attention,
+    "Split": split, "Shape": shape, "Reshape": reshape, "Slice": slice_, "Unsqueeze": unsqueeze, "Pad": pad,
+    "Gather": gather, "GatherND": gather_nd, "ScatterND": scatter_nd, "TopK": largest, "Loop": loop,
+    "Identity": lambda run, node, x: x,
     "Transpose": lambda run, node, x: x.permute(attributes(node)["perm"]),
+    "Concat": lambda run, node, *x: torch.cat(x, dim=attributes(node)["axis"]),
+    "Expand": lambda run, node, x, wanted: x.expand(torch.broadcast_shapes(x.shape, wanted.tolist())),
+    "Where": lambda run, node, condition, a, b: torch.where(condition, a, b),
+    "And": lambda run, node, a, b: a & b,
+    "Equal": lambda run, node, a, b: a == b,
+    "Less": lambda run, node, a, b: a < b,
+    "LessOrEqual": lambda run, node, a, b: a <= b,
+    "Greater": lambda run, node, a, b: a > b,
+    "Range": lambda run, node, start, end, step: torch.arange(int(start), int(end), int(step)),
+    "ConstantOfShape": lambda run, node, sizes: torch.zeros(sizes.tolist()),
+    "Unique": lambda run, node, x: x.unique(),
+    "NonZero": lambda run, node, x: x.nonzero().T,
 }
 
 
@@ -197,10 +267,15 @@ class Run:
     def __init__(self, model, half):
         self.model, self.half = model, half
         self.largest = {}  # value → magnitude; infinity or NaN where it is not finite
-        self.values = {n: v.to(half) if v.dtype == torch.float16 and half != torch.float16 and v.numel() < 1 << 20 else v for n, v in model.initializers.items()}
-        self.last_use = {name: n for n, node in enumerate(model.nodes) for name in node.input}
+        self.values = {n: self.adapt(v) for n, v in model.initializers.items()}
+        self.last_use = {name: n for n, node in enumerate(model.nodes) for name in reads(node)}
+
+    def adapt(self, x):
+        return x.to(self.half) if x.dtype == torch.float16 and self.half != torch.float16 and x.numel() < 1 << 20 else x
 
     def see(self, name, x):
+        if name.endswith(HIDING):  # a hidden key's score was seen before the bias
+            x = x[~(x < HIDDEN / 2) | x.isinf()]
         if x.dtype == torch.float16 and x.numel():
             value = float(x.float().abs().max())
             before = self.largest.get(name, 0.0)
@@ -210,6 +285,7 @@ class Run:
         operands = [values[i] if i else None for i in node.input]
         while operands and operands[-1] is None:
             operands.pop()
+        self.scope = values
         results = OPERATORS[node.op_type](self, node, *operands)
         results = results if isinstance(results, tuple) else (results,)
         for name, result in zip(node.output, results, strict=False):
@@ -221,14 +297,15 @@ class Run:
         """Runs all but the head; returns the head's input, [positions, hidden]."""
         length = ids.shape[1]
         values = self.values | {"input_ids": ids, "attention_mask": torch.ones(1, length, dtype=torch.int64), "position_ids": torch.arange(length)[None]}
-        values |= {name: torch.empty(0, dtype=self.half) for name in self.model.inputs if name.startswith("past_key_values.")}
+        sizes = {"batch_size": 1, "past_sequence_length": 0}
+        values |= {name: torch.empty([sizes.get(d, d) for d in shape], dtype=self.half) for name, shape in self.model.inputs.items() if name.startswith("past_key_values.")}
         made = set(values)
         for n, node in enumerate(self.model.nodes):
             if node.name.startswith(HEAD):
                 continue
             self.node(node, values)
             made.update(node.output)
-            for name in node.input:
+            for name in reads(node):
                 if name and self.last_use[name] == n and name not in self.values:
                     values.pop(name, None)
         inputs = [i for node in self.model.nodes if node.name.startswith(HEAD) for i in node.input if values.get(i) is not None and i not in self.values]
