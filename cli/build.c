@@ -8,12 +8,13 @@ static void print_help(const option *options, unsigned count)
     puts("Usage: gemma-onnx build MODEL -o DIR [-p PRECISION ...] [options]\n\n"
          "Converts a Gemma checkpoint to ONNX decoders with a growing KV cache, in the layout of Transformers.js:\n"
          "DIR/onnx/model.onnx (fp32), model_fp16.onnx, model_q4.onnx, model_q4f16.onnx, model_quantized.onnx (q8).\n"
-         "The source is read once for all precisions.\n");
+         "The source is read once for all precisions. EmbeddingGemma becomes an encoder that gives sentence embeddings.\n");
     print_options(options, count);
     puts("\nExamples:\n"
          "  gemma-onnx build ./gemma-3-270m -o out\n"
          "  gemma-onnx build gemma-3-270m-Q4_K_M.gguf -o out -p fp32 fp16 q4 q4f16 q8\n"
-         "  gemma-onnx build ./gemma-3-27b -o out -p q4 --block-size 64 --dry-run");
+         "  gemma-onnx build ./gemma-3-27b -o out -p q4 --block-size 64 --dry-run\n"
+         "  gemma-onnx build ./embeddinggemma-300m -o out -p q8 --embedding-dim 256");
 }
 
 int command_build(int argc, char **argv)
@@ -32,6 +33,7 @@ int command_build(int argc, char **argv)
         {{"--block-size"}, OPTION_UINT, &build.block_size, "N", "of all 4-bit weights: 16, 32, 64, 128 (default 32; the embedding's 64)"},
         {{"--embedding-bits"}, OPTION_UINT, &build.embedding_bits, "N", "of q4 and q4f16: 4, 8, 16, 32 (default: docs/quantisation.md)"},
         {{"--accuracy-level"}, OPTION_UINT, &accuracy_level, "N", "least arithmetic of q4 products: 0, 1 fp32 (slow), 4 int8 (default 4)"},
+        {{"--embedding-dim"}, OPTION_UINT, &build.embedding_dim, "N", "of EmbeddingGemma: so many values of each embedding (default all)"},
         {{"--all-logits"}, OPTION_FLAG, &build.all_logits, NULL, "logits of every position instead of the last"},
         {{"--force"}, OPTION_FLAG, &build.force, NULL, "overwrite existing models"},
         {{"-n", "--dry-run"}, OPTION_FLAG, &build.dry_run, NULL, "print the plan, write nothing"},

@@ -97,6 +97,7 @@ typedef struct gx_build_options {
     unsigned block_size;      /* of all 4-bit weights of q4 and q4f16: 16, 32, 64, 128; 0: 32, the embedding's 64 */
     unsigned embedding_bits;  /* of q4 and q4f16: 4, 8, 16, 32; 0, the default: what docs/quantisation.md found best */
     int accuracy_level;       /* of MatMulNBits: 0, 1, 4; default 4 */
+    unsigned embedding_dim;   /* of EmbeddingGemma: so many leading values of each embedding, brought to length 1 again; 0, the default: all */
     bool all_logits;          /* logits of every position instead of the last */
     bool force;               /* overwrite existing output */
     bool dry_run;             /* print the plan to `text`, write nothing; else `text` receives a summary */

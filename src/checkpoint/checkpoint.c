@@ -160,6 +160,7 @@ static gx_status open_folder(gx_checkpoint *checkpoint, gx_error *error)
     char *whole = gx_path_join(checkpoint->arena, checkpoint->path, "model.safetensors");
     if (!index || !whole)
         return gx_fail_memory(error);
+    GX_TRY(gx_modules_read(checkpoint, error));
     if (gx_path_exists(whole))
         return gx_safetensors_read(checkpoint, whole, error);
     if (gx_path_exists(index))
@@ -287,6 +288,13 @@ size_t gx_checkpoint_file_count(const gx_checkpoint *checkpoint)
 gx_file *gx_checkpoint_file(const gx_checkpoint *checkpoint, size_t index)
 {
     return checkpoint->files[index];
+}
+
+const char *gx_checkpoint_file_name(const gx_checkpoint *checkpoint, size_t index)
+{
+    const char *path = gx_file_path(checkpoint->files[index]);
+    const size_t n = strlen(checkpoint->folder);
+    return strncmp(path, checkpoint->folder, n) == 0 && path[n] == '/' ? path + n + 1 : gx_path_name(path);
 }
 
 size_t gx_checkpoint_metadata_count(const gx_checkpoint *checkpoint)

@@ -10,6 +10,10 @@
 
 #define GX_MAX_RANK 8
 
+/* What a sentence-transformers folder has around its model, and how large it may be. */
+#define GX_MODULES_NAME "modules.json"
+#define GX_MODULES_LIMIT (UINT64_C(1) << 20)
+
 typedef struct gx_tensor {
     const char *name;
     gx_dtype dtype;
@@ -54,8 +58,8 @@ typedef struct gx_gguf_value {
 
 typedef struct gx_checkpoint gx_checkpoint;
 
-/* `path`: a folder with model.safetensors or model.safetensors.index.json (or exactly one other .safetensors file), or
- * a .gguf file (of a split model: any part), or a folder whose only weights are one GGUF, split or not; or an .npz file, for
+/* `path`: a folder with model.safetensors or model.safetensors.index.json (or exactly one other .safetensors file), and with
+ * the weights of the modules that modules.json names, or a .gguf file (of a split model: any part), or a folder whose only weights are one GGUF, split or not; or an .npz file, for
  * recorded values. */
 gx_status gx_checkpoint_open(gx_checkpoint **out, const char *path, gx_error *error) GX_MUST_USE;
 void gx_checkpoint_close(gx_checkpoint *checkpoint); /* NULL allowed */
@@ -72,6 +76,7 @@ const gx_tensor *gx_checkpoint_find(const gx_checkpoint *checkpoint, const char 
 
 size_t gx_checkpoint_file_count(const gx_checkpoint *checkpoint);
 gx_file *gx_checkpoint_file(const gx_checkpoint *checkpoint, size_t index);
+const char *gx_checkpoint_file_name(const gx_checkpoint *checkpoint, size_t index); /* in the folder: "model.safetensors", "2_Dense/model.safetensors" */
 
 /* GGUF metadata; NULL when absent or for safetensors. */
 const gx_gguf_value *gx_checkpoint_metadata(const gx_checkpoint *checkpoint, const char *key);

@@ -30,8 +30,15 @@ gx_status gx_checkpoint_add_tensor(gx_checkpoint *checkpoint, const gx_tensor *t
 /* Sorts what was added and refuses duplicates and overlaps; gx_checkpoint_find works from here on. Nothing may be added after it. */
 gx_status gx_checkpoint_sort(gx_checkpoint *checkpoint, gx_error *error) GX_MUST_USE;
 
+/* modules.c: the weights of the modules that a sentence-transformers folder has behind its model, "<folder>/<tensor>". Nothing without modules.json. */
+gx_status gx_modules_read(gx_checkpoint *checkpoint, gx_error *error) GX_MUST_USE;
+
+/* Data from a JSON file: a file's or folder's name without a path in it. */
+bool gx_is_plain_name(const char *name, size_t length);
+
 /* safetensors.c, npz.c: one file. shards.c: an index. gguf.c: a file, and the other parts of a split model. */
 gx_status gx_safetensors_read(gx_checkpoint *checkpoint, const char *path, gx_error *error) GX_MUST_USE;
+gx_status gx_safetensors_read_as(gx_checkpoint *checkpoint, const char *path, const char *prefix, gx_error *error) GX_MUST_USE; /* in front of every name */
 gx_status gx_shards_read(gx_checkpoint *checkpoint, const char *index_path, gx_error *error) GX_MUST_USE;
 gx_status gx_npz_read(gx_checkpoint *checkpoint, const char *path, gx_error *error) GX_MUST_USE;
 gx_status gx_gguf_read(gx_checkpoint *checkpoint, const char *path, gx_error *error) GX_MUST_USE;

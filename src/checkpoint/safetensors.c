@@ -14,6 +14,7 @@ typedef struct reader {
     gx_checkpoint *checkpoint;
     unsigned file;
     const char *path;
+    const char *prefix; /* of the tensors' names */
     uint64_t data; /* offset of the data section */
 } reader;
 
@@ -55,7 +56,7 @@ static gx_status read_tensor(const reader *r, yyjson_val *key, yyjson_val *value
                        yyjson_get_len(key), GX_MAX_NAME_NBYTES);
     if (strlen(name) != yyjson_get_len(key))
         return gx_fail(error, GX_ERROR_FORMAT, "%s: tensor '%s…': its name holds a NUL character", r->path, name);
-    gx_tensor tensor = {.name = gx_arena_copy_string(r->checkpoint->arena, name), .file = r->file};
+    gx_tensor tensor = {.name = gx_arena_printf(r->checkpoint->arena, "%s%s", r->prefix, name), .file = r->file};
     if (!tensor.name)
         return gx_fail_memory(error);
     if (!yyjson_is_obj(value))
@@ -88,24 +89,29 @@ static gx_status read_header(const reader *r, yyjson_val *root, gx_error *error)
 
 gx_status gx_safetensors_read(gx_checkpoint *checkpoint, const char *path, gx_error *error)
 {
-    reader r = {.checkpoint = checkpoint, .path = path};
-    uint8_t prefix[8];
+    return gx_safetensors_read_as(checkpoint, path, "", error);
+}
+
+gx_status gx_safetensors_read_as(gx_checkpoint *checkpoint, const char *path, const char *prefix, gx_error *error)
+{
+    reader r = {.checkpoint = checkpoint, .path = path, .prefix = prefix};
+    uint8_t length_bytes[8];
     uint64_t length = 0;
     checkpoint->format = GX_CHECKPOINT_SAFETENSORS;
     GX_TRY(gx_checkpoint_add_file(checkpoint, path, &r.file, error));
     gx_file *file = checkpoint->files[r.file];
-    if (gx_file_nbytes(file) < sizeof prefix)
+    if (gx_file_nbytes(file) < sizeof length_bytes)
         return gx_fail(error, GX_ERROR_FORMAT, "%s: %llu bytes, too short for a safetensors file", path, (unsigned long long)gx_file_nbytes(file));
-    GX_TRY(gx_file_read(file, 0, prefix, sizeof prefix, error));
+    GX_TRY(gx_file_read(file, 0, length_bytes, sizeof length_bytes, error));
     for (int i = 7; i >= 0; i--)
-        length = length << 8 | prefix[i];
-    if (length > HEADER_LIMIT || length > gx_file_nbytes(file) - sizeof prefix)
+        length = length << 8 | length_bytes[i];
+    if (length > HEADER_LIMIT || length > gx_file_nbytes(file) - sizeof length_bytes)
         return gx_fail(error, GX_ERROR_FORMAT, "%s: a header of %llu bytes does not fit into the file of %llu bytes (or is over %llu)", path,
                        (unsigned long long)length, (unsigned long long)gx_file_nbytes(file), (unsigned long long)HEADER_LIMIT);
-    r.data = sizeof prefix + length;
+    r.data = sizeof length_bytes + length;
     char *text = gx_alloc(length + 1, 1);
     yyjson_doc *doc = NULL;
-    gx_status status = text ? gx_file_read(file, sizeof prefix, text, length, error) : gx_fail_memory(error);
+    gx_status status = text ? gx_file_read(file, sizeof length_bytes, text, length, error) : gx_fail_memory(error);
     if (status == GX_OK)
         status = gx_json_parse(&doc, path, text, length, error);
     if (status == GX_OK)

@@ -7,7 +7,7 @@
 
 #define INDEX_LIMIT (UINT64_C(64) << 20)
 
-static bool is_plain_name(const char *name, size_t length)
+bool gx_is_plain_name(const char *name, size_t length)
 {
     return length > 0 && strlen(name) == length && !strchr(name, '/') && !strchr(name, '\\') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
@@ -15,7 +15,7 @@ static bool is_plain_name(const char *name, size_t length)
 static bool has_file(const gx_checkpoint *checkpoint, const char *name)
 {
     for (size_t i = 0; i < checkpoint->file_count; i++)
-        if (strcmp(gx_path_name(gx_file_path(checkpoint->files[i])), name) == 0)
+        if (strcmp(gx_checkpoint_file_name(checkpoint, i), name) == 0)
             return true;
     return false;
 }
@@ -27,7 +27,7 @@ static gx_status open_shards(gx_checkpoint *checkpoint, const char *path, yyjson
     yyjson_obj_foreach(map, index, count, key, value)
     {
         const char *name = yyjson_get_str(value);
-        if (!name || !is_plain_name(name, yyjson_get_len(value)))
+        if (!name || !gx_is_plain_name(name, yyjson_get_len(value)))
             return gx_fail(error, GX_ERROR_FORMAT, "%s: the shard of '%.300s' is no plain file name", path, yyjson_get_str(key));
         if (has_file(checkpoint, name))
             continue;
@@ -46,7 +46,7 @@ static gx_status check_map(const gx_checkpoint *checkpoint, const char *path, yy
     yyjson_obj_foreach(map, index, count, key, value)
     {
         const gx_tensor *tensor = gx_checkpoint_find(checkpoint, yyjson_get_str(key));
-        if (!tensor || strcmp(gx_path_name(gx_file_path(checkpoint->files[tensor->file])), yyjson_get_str(value)) != 0)
+        if (!tensor || strcmp(gx_checkpoint_file_name(checkpoint, tensor->file), yyjson_get_str(value)) != 0)
             return gx_fail(error, GX_ERROR_FORMAT, "%s: tensor '%.300s' is not in '%.300s'", path, yyjson_get_str(key), yyjson_get_str(value));
     }
     return GX_OK;

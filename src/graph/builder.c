@@ -127,3 +127,18 @@ const gx_value *gx_builder_mean_of_last(gx_builder *b, const char *leaf, const g
     shape.dims[shape.rank - 1] = gx_dim_number(1);
     return gx_node_output(g, node, NULL, x->dtype, shape);
 }
+
+const gx_value *gx_builder_dimension(gx_builder *b, const char *leaf, const gx_value *x, int64_t axis)
+{
+    gx_node *node = gx_graph_node(b->graph, "Shape", gx_builder_name(b, leaf), GX_INPUTS(x));
+    gx_node_int(b->graph, node, "start", axis);
+    gx_node_int(b->graph, node, "end", axis + 1);
+    return gx_node_output(b->graph, node, NULL, GX_DTYPE_I64, GX_SHAPE(gx_dim_number(1)));
+}
+
+const gx_value *gx_builder_scalar(gx_builder *b, const char *leaf, const gx_value *x)
+{
+    const int64_t no_dims[1] = {0};
+    const gx_value *shape = gx_graph_constant(b->graph, gx_builder_name(b, gx_builder_leaf(b, leaf, "/shape")), GX_DTYPE_I64, GX_SHAPE(gx_dim_number(0)), no_dims, 0);
+    return gx_builder_reshape(b, leaf, x, shape, gx_shape_scalar);
+}

@@ -48,8 +48,9 @@ struct gx_builder {
     const gx_value *seqlens_k;                         /* int32 [batch_size]: total length - 1 */
     const gx_value *total_sequence_length;             /* int32 scalar */
     const gx_value *attention_bias;                    /* GroupQueryAttention: [batch_size, 1, sequence, total]: 0, or a large negative where padding is; NULL: static */
+    const gx_value *attention_mask;                    /* encoder: int64 [batch_size, sequence] */
     const gx_value *real_keys;                         /* by_bias: bool [batch_size, 1, 1, cache_length]: no padding; */
-    const gx_value *key_indices, *query_indices;       /* … int64 [cache_length], [sequence, 1]: places in the cache; dynamic graphs only */
+    const gx_value *key_indices, *query_indices;       /* … int64 [cache_length], [sequence, 1]: places in the cache; not with fixed caches */
     const gx_value *positions;                         /* int64 [batch_size, sequence] */
     const gx_value *first_position;                    /* int64 [batch_size]: static graphs that take a position */
     const gx_value *last_index;                        /* int64 [batch_size]: whose logits are wanted; NULL: of the last id */
@@ -63,6 +64,17 @@ struct gx_builder {
     unsigned rope_count;
     char scope[96]; /* "/model/layers.3/self_attn": in front of every node's name */
 };
+
+/* Keys of earlier calls; an encoder has none. */
+static inline bool gx_builder_has_caches(const gx_builder *b)
+{
+    return !b->model->bidirectional;
+}
+
+static inline bool gx_builder_has_fixed_caches(const gx_builder *b)
+{
+    return b->form && gx_builder_has_caches(b);
+}
 
 /* Hides a key: exp(-30000 - max) is 0 in fp32, and the number exists in fp16. */
 #define GX_HIDDEN_KEY_BIAS (-30000.0)
@@ -91,11 +103,16 @@ void gx_builder_split(gx_builder *b, const char *leaf, const gx_value *x, unsign
 /* The mean along the last dimension of x, which stays, of 1. */
 const gx_value *gx_builder_mean_of_last(gx_builder *b, const char *leaf, const gx_value *x);
 
+/* int64 [1]: dimension `axis` of x, which is not known beforehand. */
+const gx_value *gx_builder_dimension(gx_builder *b, const char *leaf, const gx_value *x, int64_t axis);
+const gx_value *gx_builder_scalar(gx_builder *b, const char *leaf, const gx_value *x); /* int64 [1] to a scalar */
+
 /* ---- blocks ---- */
 
-/* Values of the whole graph, from its inputs, which they declare: input_ids is returned. blocks/inputs.c, blocks/inputs_static.c */
+/* Values of the whole graph, from its inputs, which they declare: input_ids is returned. blocks/inputs.c, inputs_static.c, inputs_encoder.c */
 const gx_value *gx_block_inputs(gx_builder *b);
 const gx_value *gx_block_static_inputs(gx_builder *b);
+const gx_value *gx_block_encoder_inputs(gx_builder *b);
 
 /* blocks/rope.c, blocks/cache_kinds.c */
 void gx_block_rope_tables(gx_builder *b);
@@ -193,5 +210,8 @@ const gx_value *gx_block_softcap(gx_builder *b, const char *leaf, const gx_value
 
 /* Final norm, last position (unless all are wanted), product with the head's weight, softcap: the graph output "logits". */
 void gx_block_head(gx_builder *b, const gx_value *x);
+
+/* Final norm, mean, dense layers, length 1: the graph outputs "last_hidden_state" and "sentence_embedding". */
+void gx_block_sentence(gx_builder *b, const gx_value *x);
 
 #endif

@@ -1,4 +1,4 @@
-/* The straight line of a decoder: inputs, embedding, layers, head. */
+/* The straight line of a decoder, or encoder: inputs, embedding, layers, head. */
 #include <math.h>
 
 #include "graph/builder.h"
@@ -134,28 +134,19 @@ static void describe(gx_builder *b)
     gx_graph_metadata(g, "gemma_onnx.family", "%s", b->model->family_name);
     gx_graph_metadata(g, "gemma_onnx.profile", "%s", b->profile->name);
     gx_graph_metadata(g, "gemma_onnx.precision", "%s", b->options->policy->name);
-    gx_graph_metadata(g, "gemma_onnx.logits", "%s", b->options->all_logits ? "all" : "last");
-    if (!b->form && shares_buffers(b))
+    if (gx_builder_has_caches(b))
+        gx_graph_metadata(g, "gemma_onnx.logits", "%s", b->options->all_logits ? "all" : "last");
+    if (gx_builder_has_caches(b) && !b->form && shares_buffers(b))
         gx_graph_metadata(g, "gemma_onnx.shared_cache", "1");
     gx_graph_metadata(g, "gemma_onnx.residual_scale", "%g", b->residual_scale);
     gx_graph_metadata(g, "gemma_onnx.max_position_embeddings", "%u", b->model->max_position_embeddings);
 }
 
-static void build(gx_builder *b)
+static const gx_value *build_inputs(gx_builder *b)
 {
-    describe(b);
-    const gx_value *input_ids = b->form ? gx_block_static_inputs(b) : gx_block_inputs(b);
-    gx_builder_set_scope(b, "/model/rotary_emb");
-    gx_block_rope_tables(b);
-    gx_builder_set_scope(b, "/model/embed_tokens");
-    const gx_value *ids = gx_block_flat_ids(b, input_ids);
-    const gx_value *stream = gx_block_embedding(b, ids);
-    gx_builder_set_scope(b, "/model/layer_inputs");
-    if (b->model->hidden_size_per_layer_input)
-        gx_block_layer_inputs(b, ids, stream);
-    stream = build_layers(b, stream);
-    gx_builder_set_scope(b, "/lm_head");
-    gx_block_head(b, stream);
+    if (!gx_builder_has_caches(b))
+        return gx_block_encoder_inputs(b);
+    return b->form ? gx_block_static_inputs(b) : gx_block_inputs(b);
 }
 
 /* The contract lists logits first; the layers declared their caches before. */
@@ -169,9 +160,36 @@ static void put_logits_first(gx_graph *graph)
     graph->outputs[0] = logits;
 }
 
+static void build_outputs(gx_builder *b, const gx_value *stream)
+{
+    if (!gx_builder_has_caches(b)) {
+        gx_builder_set_scope(b, "/sentence");
+        gx_block_sentence(b, stream);
+        return;
+    }
+    gx_builder_set_scope(b, "/lm_head");
+    gx_block_head(b, stream);
+    put_logits_first(b->graph);
+}
+
+static void build(gx_builder *b)
+{
+    describe(b);
+    const gx_value *input_ids = build_inputs(b);
+    gx_builder_set_scope(b, "/model/rotary_emb");
+    gx_block_rope_tables(b);
+    gx_builder_set_scope(b, "/model/embed_tokens");
+    const gx_value *ids = gx_block_flat_ids(b, input_ids);
+    const gx_value *stream = gx_block_embedding(b, ids);
+    gx_builder_set_scope(b, "/model/layer_inputs");
+    if (b->model->hidden_size_per_layer_input)
+        gx_block_layer_inputs(b, ids, stream);
+    build_outputs(b, build_layers(b, stream));
+}
+
 gx_status gx_decoder_build(gx_graph **out, gx_arena *arena, const gx_model *model, const gx_decoder_options *options, gx_error *error)
 {
-    gx_graph *graph = gx_graph_new(arena, "gemma_decoder");
+    gx_graph *graph = gx_graph_new(arena, model->bidirectional ? "gemma_encoder" : "gemma_decoder");
     if (!graph)
         return gx_fail_memory(error);
     const gx_profile *profile = options->profile;
@@ -195,13 +213,12 @@ gx_status gx_decoder_build(gx_graph **out, gx_arena *arena, const gx_model *mode
         .total = gx_dim_symbol("total_sequence_length"),
         .tokens = form ? gx_dim_number(form->batch_size * form->sequence_length) : gx_dim_symbol("batch_size*sequence_length"),
     };
-    b.cache_length = b.total;
+    b.cache_length = model->bidirectional ? b.sequence : b.total;
     b.caches = GX_NEW_ARRAY(arena, gx_cache_values, model->num_hidden_layers);
     if (!b.caches)
         return gx_fail_memory(error);
     build(&b);
     GX_TRY(gx_graph_check(graph, error));
-    put_logits_first(graph);
     *out = graph;
     return GX_OK;
 }

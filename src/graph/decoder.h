@@ -1,5 +1,5 @@
 /*
- * The decoder graph of a bound model.
+ * The decoder graph of a bound model; of one that embeds texts, the encoder's.
  *
  * Dynamic: the contract that Transformers.js, ONNX Runtime GenAI and plain ONNX Runtime share. Inputs input_ids,
  * attention_mask, position_ids, past_key_values.N.key|value; outputs logits and present.N.key|value.
@@ -8,6 +8,9 @@
  *   ort                  seqlens_k int32 [batch], total_sequence_length int32 [1], as GroupQueryAttention has them
  *   standard, primitive  position int64 [batch]: of the call's first id, row by row
  * and, where the call has several ids and only one row's logits are wanted, last_index int64 [batch]: which of them.
+ *
+ * Encoder: inputs input_ids, attention_mask; outputs last_hidden_state [batch, sequence, hidden_size] and sentence_embedding [batch, dimension],
+ * both fp32. Static: the same, with numbers as dimensions.
  */
 #ifndef GX_GRAPH_DECODER_H
 #define GX_GRAPH_DECODER_H
@@ -42,6 +45,7 @@ typedef struct gx_decoder_options {
     const gx_policy *policy;   /* types and schemes of one precision */
     const gx_profile *profile;
     const gx_static_form *form; /* NULL: dynamic */
+    uint64_t embedding_dim;  /* encoder: leading values of the sentence's embedding that are kept; 0: all */
     bool all_logits;         /* logits of every position instead of the last one */
     double residual_scale;   /* the residual stream holds x times this power of two; 1: as it is */
     int accuracy_level;      /* MatMulNBits: 0, 1 or 4 */

@@ -97,18 +97,6 @@ static gx_status read_activation(gx_model *model, const gx_config_source *source
     return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: %s is '%s', expected gelu_pytorch_tanh", source->name, key, name);
 }
 
-/* Embedding models share the architecture, but look at later positions, too: no decoder. Of text alone, "vision" says nothing. */
-static gx_status refuse_bidirectional(const gx_config_source *source, gx_error *error)
-{
-    yyjson_val *value = yyjson_obj_get(source->text, "use_bidirectional_attention");
-    const char *name = yyjson_get_str(value);
-    if (value && !yyjson_is_null(value) && !yyjson_is_bool(value) && !name)
-        return gx_fail(error, GX_ERROR_FORMAT, "%s: use_bidirectional_attention is %s, expected a boolean or a string", source->name, gx_json_kind(value));
-    if (yyjson_is_true(value) || (name && strcmp(name, "vision") != 0))
-        return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: use_bidirectional_attention is %s: an embedding model, no decoder", source->name, name ? name : "true");
-    return GX_OK;
-}
-
 /* null: none. A cap that Transformers does not look at in this family is none, with a note. */
 static gx_status read_softcap(gx_model *model, gx_arena *arena, const gx_config_source *source, const char *key, const gx_softcap_default *softcap,
                               double *out, gx_error *error)
@@ -170,7 +158,7 @@ gx_status gx_config_read(gx_model *model, gx_arena *arena, const gx_config_sourc
     gx_attention_config attention = {0};
     model->family = source->family;
     model->family_name = source->family->name;
-    GX_TRY(refuse_bidirectional(source, error));
+    model->bidirectional = source->family->bidirectional;
     GX_TRY(read_sizes(model, &attention, source, error));
     model->rms_norm_eps = source->family->defaults.rms_norm_eps;
     GX_TRY(gx_config_positive(source, source->text, "rms_norm_eps", &model->rms_norm_eps, error));

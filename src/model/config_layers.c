@@ -159,6 +159,8 @@ gx_status gx_config_make_layers(gx_model *model, gx_arena *arena, const gx_atten
     if (!model->layers || !sliding)
         return gx_fail_memory(error);
     GX_TRY(read_window(&window, source, error));
+    if (model->bidirectional && window)
+        window = window / 2 + 1; /* half to each side, as Transformers has it */
     GX_TRY(read_kinds(model, arena, source, sliding, error));
     for (uint32_t n = 0; n < model->num_hidden_layers; n++) {
         model->layers[n] = (gx_layer){

@@ -24,23 +24,29 @@ static bool list_has(const char *const *list, const char *text)
     return false;
 }
 
-static const gx_family *family_by_architecture(yyjson_val *architectures)
+/* Two families may have one name, and look in different directions. */
+static bool looks_like(const gx_family *family, bool bidirectional)
+{
+    return family->bidirectional == bidirectional;
+}
+
+static const gx_family *family_by_architecture(yyjson_val *architectures, bool bidirectional)
 {
     size_t index, count;
     yyjson_val *value;
     yyjson_arr_foreach(architectures, index, count, value)
     {
         for (const gx_family *const *family = gx_families; *family; family++)
-            if (yyjson_is_str(value) && list_has((*family)->architectures, yyjson_get_str(value)))
+            if (yyjson_is_str(value) && looks_like(*family, bidirectional) && list_has((*family)->architectures, yyjson_get_str(value)))
                 return *family;
     }
     return NULL;
 }
 
-static const gx_family *family_by_model_type(const char *model_type)
+static const gx_family *family_by_model_type(const char *model_type, bool bidirectional)
 {
     for (const gx_family *const *family = gx_families; *family; family++)
-        if (list_has((*family)->model_types, model_type))
+        if (looks_like(*family, bidirectional) && list_has((*family)->model_types, model_type))
             return *family;
     return NULL;
 }
@@ -53,15 +59,28 @@ static bool is_package(const char *model_type)
     return false;
 }
 
+/* Of text alone, "vision" says nothing. */
+static gx_status read_direction(bool *bidirectional, const gx_config_source *source, gx_error *error)
+{
+    yyjson_val *value = yyjson_obj_get(source->text, "use_bidirectional_attention");
+    const char *name = yyjson_get_str(value);
+    if (value && !yyjson_is_null(value) && !yyjson_is_bool(value) && !name)
+        return gx_fail(error, GX_ERROR_FORMAT, "%s: use_bidirectional_attention is %s, expected a boolean or a string", source->name, gx_json_kind(value));
+    *bidirectional = yyjson_is_true(value) || (name && strcmp(name, "vision") != 0);
+    return GX_OK;
+}
+
 static gx_status find_family(gx_config_source *source, gx_error *error)
 {
     const char *top_type = NULL, *text_type = NULL;
+    bool bidirectional = false;
+    GX_TRY(read_direction(&bidirectional, source, error));
     GX_TRY(gx_json_get_string(source->root, source->name, "model_type", &top_type, error));
     GX_TRY(gx_json_get_string(source->text, source->name, "model_type", &text_type, error));
     const char *type = text_type ? text_type : top_type ? top_type : "";
-    source->family = family_by_model_type(type);
+    source->family = family_by_model_type(type, bidirectional);
     if (!source->family)
-        source->family = family_by_architecture(yyjson_obj_get(source->root, "architectures"));
+        source->family = family_by_architecture(yyjson_obj_get(source->root, "architectures"), bidirectional);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         const bool top_is = top_type && strcmp(top_type, refused[i].model_type) == 0;
         if (top_is || strcmp(type, refused[i].model_type) == 0)
@@ -71,6 +90,9 @@ static gx_status find_family(gx_config_source *source, gx_error *error)
         return gx_fail(error, GX_ERROR_FORMAT, "%s: model_type '%s' is that of a package, but there is no text_config in it", source->name, type);
     if (source->family)
         return GX_OK;
+    if (family_by_model_type(type, !bidirectional))
+        return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: use_bidirectional_attention is %s, which this version does not convert for model_type '%s'", source->name,
+                       bidirectional ? "on" : "off", type);
     char known[256];
     gx_families_text(known, sizeof known, false);
     return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: model_type '%s' is not a Gemma that this version converts (%s)", source->name, type, known);

@@ -84,6 +84,7 @@ struct gx_family {
     const char *gguf_tokenizer;    /* the kind of tokenizer in its GGUF files, where that is one with merges; NULL: SentencePiece's */
     uint32_t gguf_27b_layers; /* how llama.cpp knows the 27B, whose attention scale GGUF does not store; 0: none */
     gx_config_defaults defaults;
+    bool bidirectional;   /* its configs say use_bidirectional_attention; what is sliding_window there is the width of both sides */
     double norm_add;      /* 1: the norm's factor is 1 + weight in Hugging Face files */
     double gguf_norm_add; /* the same for GGUF, which stores the sum */
     /* What this family alone has in its config: fills the model and its layers, which hold all that is common. NULL: nothing. */

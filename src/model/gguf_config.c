@@ -256,6 +256,8 @@ static gx_status add_everything(yyjson_mut_doc *doc, yyjson_mut_val *root, const
     add_token_id(doc, root, "pad_token_id", checkpoint, "tokenizer.ggml.padding_token_id");
     yyjson_mut_obj_add_bool(doc, root, "tie_word_embeddings", gx_checkpoint_find(checkpoint, "output.weight") == NULL);
     yyjson_mut_obj_add_bool(doc, root, "use_cache", true);
+    if (family->bidirectional)
+        yyjson_mut_obj_add_bool(doc, root, "use_bidirectional_attention", true);
     return family->add_gguf_config ? family->add_gguf_config(doc, root, checkpoint, family, error) : GX_OK;
 }
 

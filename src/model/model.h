@@ -85,7 +85,7 @@ static inline bool gx_rope_equal(const gx_rope *a, const gx_rope *b)
 
 typedef struct gx_layer {
     bool slides;             /* of the kind "sliding_attention" */
-    uint64_t sliding_window; /* keys visible to a query, itself included; 0: all before it */
+    uint64_t sliding_window; /* keys visible to a query, itself included (and as many behind it, where bidirectional); 0: all before it */
     gx_rope rope;
     uint32_t num_attention_heads;
     uint32_t num_key_value_heads;
@@ -121,6 +121,15 @@ typedef struct gx_altup {
     gx_weight in[GX_MAX_STREAMS], out[GX_MAX_STREAMS]; /* of each stream but the first */
 } gx_altup;
 
+/* What becomes of the last hidden states of a model that embeds texts: their mean, through matrices one after another. */
+#define GX_MAX_DENSE 4
+typedef struct gx_sentence {
+    gx_weight dense[GX_MAX_DENSE]; /* [out, in], without a bias or an activation */
+    unsigned dense_count;
+    bool normalize;                /* brought to length 1 */
+    uint64_t dimension;            /* of the result */
+} gx_sentence;
+
 typedef struct gx_model {
     const gx_family *family;
     const char *family_name;       /* family->name */
@@ -132,6 +141,8 @@ typedef struct gx_model {
     uint32_t hidden_size_per_layer_input; /* 0: layers have no inputs of their own */
     uint32_t vocab_size_per_layer_input;  /* ids from here on have the input of id 0 */
     gx_altup altup;
+    bool bidirectional;   /* an encoder: every position sees those behind it, too, there are no caches and no head … */
+    gx_sentence sentence; /* … but this */
     double rms_norm_eps;
     double embedding_multiplier;    /* sqrt(hidden_size), as an fp32 number */
     double final_logit_softcapping; /* 0: none */

@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "model/config.h"
 #include "model/published.h"
+#include "model/sentence.h"
 
 struct model_storage { /* what gx_model_close frees */
     gx_model model;
@@ -154,10 +155,9 @@ static size_t tensor_index(const binder *b, const gx_tensor *tensor)
     return (size_t)(tensor - gx_checkpoint_tensor(b->checkpoint, 0));
 }
 
-static void bind(binder *b, gx_weight *weight, const gx_tensor *tensor, const gx_tensor_row *row, const gx_layer *layer)
+static void bind_as(binder *b, gx_weight *weight, const gx_tensor *tensor, unsigned rank, const uint64_t *shape)
 {
-    uint64_t shape[3], rows = 1;
-    const unsigned rank = shape_of(shape, b->model, row, layer);
+    uint64_t rows = 1;
     for (unsigned i = 0; i + 1 < rank; i++)
         rows *= shape[i];
     check_shape(b, tensor, rank, shape);
@@ -167,6 +167,13 @@ static void bind(binder *b, gx_weight *weight, const gx_tensor *tensor, const gx
     const double norm_add = b->gguf ? b->family->gguf_norm_add : b->family->norm_add;
     *weight = (gx_weight){.tensor = tensor, .rows = rows, .columns = shape[rank - 1], .add = rank == 1 ? norm_add : 0};
     b->model->parameters += tensor->elements;
+}
+
+static void bind(binder *b, gx_weight *weight, const gx_tensor *tensor, const gx_tensor_row *row, const gx_layer *layer)
+{
+    uint64_t shape[3];
+    const unsigned rank = shape_of(shape, b->model, row, layer);
+    bind_as(b, weight, tensor, rank, shape);
 }
 
 static bool is_wanted(const gx_model *model, const gx_tensor_row *row, const gx_layer *layer)
@@ -318,6 +325,27 @@ static gx_status bind_head(binder *b, gx_arena *arena, gx_error *error)
     return GX_OK;
 }
 
+/* A model that embeds texts has no head, but what follows the mean. */
+static gx_status bind_sentence(binder *b, gx_arena *arena, gx_error *error)
+{
+    gx_sentence *sentence = &b->model->sentence;
+    gx_sentence_plan plan;
+    GX_TRY(gx_sentence_read(&plan, b->model, arena, error));
+    sentence->normalize = plan.normalize;
+    sentence->dimension = b->model->hidden_size;
+    for (unsigned i = 0; i < plan.dense_count; i++) {
+        const gx_dense *dense = &plan.dense[i];
+        const gx_tensor *tensor = gx_checkpoint_find(b->checkpoint, dense->name);
+        const uint64_t shape[2] = {dense->out, dense->in};
+        if (tensor)
+            bind_as(b, &sentence->dense[sentence->dense_count++], tensor, 2, shape);
+        else
+            problem(b, "'%s' is missing", dense->name);
+        sentence->dimension = dense->out;
+    }
+    return GX_OK;
+}
+
 static bool starts_with(const char *text, const char *prefix)
 {
     return strncmp(text, prefix, strlen(prefix)) == 0;
@@ -387,7 +415,7 @@ static gx_status bind_all(binder *b, gx_arena *arena, gx_error *error)
         else if (!is_layer_row(&b->family->tensors[i]))
             bind_row(b, &b->family->tensors[i], NULL, 0);
     bind_layers(b);
-    GX_TRY(bind_head(b, arena, error));
+    GX_TRY(b->model->bidirectional ? bind_sentence(b, arena, error) : bind_head(b, arena, error));
     collect_left_out(b);
     GX_TRY(gx_buffer_check(&b->problems, error));
     if (b->problem_count == 0)

@@ -15,7 +15,7 @@ static void add_source(yyjson_mut_doc *doc, yyjson_mut_val *root, const gx_plan 
     for (size_t i = 0; i < gx_checkpoint_file_count(checkpoint); i++) {
         const gx_file *file = gx_checkpoint_file(checkpoint, i);
         yyjson_mut_val *entry = yyjson_mut_arr_add_obj(doc, files);
-        yyjson_mut_obj_add_strcpy(doc, entry, "name", gx_path_name(gx_file_path(file)));
+        yyjson_mut_obj_add_strcpy(doc, entry, "name", gx_checkpoint_file_name(checkpoint, i));
         yyjson_mut_obj_add_uint(doc, entry, "bytes", gx_file_nbytes(file));
         yyjson_mut_obj_add_str(doc, entry, "sha256", hashes[i]);
     }

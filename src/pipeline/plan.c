@@ -74,6 +74,7 @@ static gx_decoder_options decoder_options(const gx_target *target, const gx_plan
 {
     return (gx_decoder_options){.policy = target->policy,
                                 .profile = plan->profile,
+                                .embedding_dim = options->embedding_dim,
                                 .all_logits = options->all_logits,
                                 .residual_scale = target->residual_scale,
                                 .accuracy_level = options->accuracy_level,
@@ -295,8 +296,23 @@ static gx_status make_tasks(gx_plan *plan, gx_error *error)
 
 /* ---- the plan ---- */
 
+/* Options that only a decoder has, or only an encoder. */
+static gx_status check_kind(const gx_plan *plan, const gx_build_options *options, gx_error *error)
+{
+    const gx_model *model = plan->model;
+    if (options->embedding_dim && !model->bidirectional)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "an embedding's dimension was given, but %s generates text", model->family_name);
+    if (options->embedding_dim > model->sentence.dimension)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "embedding dimension %u: this model's embeddings have %llu", options->embedding_dim,
+                       (unsigned long long)model->sentence.dimension);
+    if (options->all_logits && model->bidirectional)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "logits of all positions were asked for, but %s has none: it embeds texts", model->family_name);
+    return GX_OK;
+}
+
 static gx_status make_targets(gx_plan *plan, const gx_build_options *options, gx_error *error)
 {
+    GX_TRY(check_kind(plan, options, error));
     plan->targets = GX_NEW_ARRAY(plan->arena, gx_target, GX_POLICY_COUNT);
     if (!plan->targets)
         return gx_fail_memory(error);

@@ -17,14 +17,15 @@
 #define FOUR_BITS \
     [GX_QUANT_ROLE_ATTENTION_QKV] = BLOCKS(4, 32, true), [GX_QUANT_ROLE_ATTENTION_OUTPUT] = BLOCKS(4, 32, true), \
     [GX_QUANT_ROLE_MLP_GATE_UP] = BLOCKS(4, 32, false), [GX_QUANT_ROLE_MLP_DOWN] = BLOCKS(4, 32, true), \
-    [GX_QUANT_ROLE_EMBEDDING] = BLOCKS(4, 64, false), [GX_QUANT_ROLE_LAYER_EMBEDDING] = BLOCKS(4, 32, false), \
+    [GX_QUANT_ROLE_EMBEDDING] = BLOCKS(4, 64, false), [GX_QUANT_ROLE_LOOKUP] = BLOCKS(4, 64, false), [GX_QUANT_ROLE_DENSE] = BLOCKS(8, 32, false), \
+    [GX_QUANT_ROLE_LAYER_EMBEDDING] = BLOCKS(4, 32, false), \
     [GX_QUANT_ROLE_LAYER_INPUT] = BLOCKS(8, 32, false), [GX_QUANT_ROLE_EXPERT] = BLOCKS(4, 32, false), ROUTER
 
 /* Every other matrix of a layer alike. */
 #define ALL_LINEAR(scheme)                                                                                                   \
     [GX_QUANT_ROLE_ATTENTION_QKV] = scheme, [GX_QUANT_ROLE_ATTENTION_OUTPUT] = scheme, [GX_QUANT_ROLE_MLP_GATE_UP] = scheme, \
     [GX_QUANT_ROLE_MLP_DOWN] = scheme, [GX_QUANT_ROLE_LAYER_EMBEDDING] = scheme, [GX_QUANT_ROLE_LAYER_INPUT] = scheme,       \
-    [GX_QUANT_ROLE_EXPERT] = scheme, ROUTER
+    [GX_QUANT_ROLE_EXPERT] = scheme, [GX_QUANT_ROLE_LOOKUP] = scheme, [GX_QUANT_ROLE_DENSE] = scheme, ROUTER
 
 static const gx_policy table[GX_POLICY_COUNT] = {
     {"fp32", "", GX_DTYPE_F32, {ALL_LINEAR(FLOAT_SCHEME(GX_DTYPE_F32)), [GX_QUANT_ROLE_EMBEDDING] = FLOAT_SCHEME(GX_DTYPE_F32)}},
@@ -78,7 +79,7 @@ gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, un
     *out = table[index];
     if (!gx_policy_has_blocks(out))
         return GX_OK;
-    out->schemes[GX_QUANT_ROLE_EMBEDDING] = embedding_scheme(out, embedding_bits);
+    out->schemes[GX_QUANT_ROLE_EMBEDDING] = out->schemes[GX_QUANT_ROLE_LOOKUP] = embedding_scheme(out, embedding_bits);
     for (int role = 0; block_size && role < GX_QUANT_ROLE_COUNT; role++)
         if (out->schemes[role].bits == 4)
             out->schemes[role].block_size = block_size;
@@ -87,7 +88,8 @@ gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, un
 
 void gx_policy_rule(const gx_policy *policy, gx_quant_role role, const gx_scheme *scheme, char *out, size_t nbytes)
 {
-    static const char *const names[GX_QUANT_ROLE_COUNT] = {"q, k and v", "attention output", "gate and up", "down", "embedding and head", "inputs of layers", "gates of inputs", "experts", "router"};
+    static const char *const names[GX_QUANT_ROLE_COUNT] = {"q, k and v", "attention output", "gate and up",      "down",            "embedding and head", "embedding",
+                                                           "dense layers", "inputs of layers", "gates of inputs", "experts", "router"};
     char name[64];
     gx_scheme_name(scheme, name, sizeof name);
     snprintf(out, nbytes, "%s: %s in %s", policy->name, names[role], name);

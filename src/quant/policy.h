@@ -10,6 +10,8 @@ typedef enum gx_quant_role {
     GX_QUANT_ROLE_MLP_GATE_UP,
     GX_QUANT_ROLE_MLP_DOWN,
     GX_QUANT_ROLE_EMBEDDING, /* and the head */
+    GX_QUANT_ROLE_LOOKUP,    /* the embedding, where there is no head */
+    GX_QUANT_ROLE_DENSE,     /* behind the mean of an encoder */
     GX_QUANT_ROLE_LAYER_EMBEDDING, /* Gemma 3n and 4: tables of the inputs of single layers, */
     GX_QUANT_ROLE_LAYER_INPUT,     /* … and the small matrices around them */
     GX_QUANT_ROLE_EXPERT,

@@ -4,13 +4,15 @@
  */
 #include "graph/builder.h"
 
-/* The caches after this call. */
+/* The caches after this call; of an encoder the call's own keys and values. */
 typedef struct written {
     const gx_value *key, *value; /* [batch, kv_heads, length, head_dim] */
 } written;
 
 static written write_caches(gx_builder *b, const gx_heads *heads, const gx_layer *layer, uint32_t number, const gx_cache_kind *kind)
 {
+    if (!gx_builder_has_caches(b))
+        return (written){heads->k, heads->v};
     if (!heads->k)
         return (written){gx_builder_shared(b, layer, "key"), gx_builder_shared(b, layer, "value")};
     const gx_cache_writer write = b->form ? b->profile->write_slots : gx_append_rows;

@@ -12,7 +12,7 @@ static bool is_kind(const gx_builder *b, const gx_cache_kind *kind, const gx_lay
 {
     if (kind->sliding_window != layer->sliding_window)
         return false;
-    return !b->form || ((uint64_t)kind->length.number == gx_static_cache_length(b->form, b->profile, layer) && kind->heads == layer->num_key_value_heads);
+    return !gx_builder_has_fixed_caches(b) || ((uint64_t)kind->length.number == gx_static_cache_length(b->form, b->profile, layer) && kind->heads == layer->num_key_value_heads);
 }
 
 const gx_cache_kind *gx_builder_cache_kind(const gx_builder *b, const gx_layer *layer)
@@ -99,11 +99,30 @@ static const gx_value *visible_of_growing(gx_builder *b, const gx_cache_kind *ki
     return compare(b, "And", "visible_and_real", visible, b->real_keys, shape);
 }
 
+/* An encoder: as many keys behind the query as before it; in a full layer more than a text has. (ONNX Runtime's Attention wants a mask that has a
+ * row for every query, even if all are alike.) */
+static const gx_value *visible_both_ways(gx_builder *b, const gx_cache_kind *kind, gx_shape shape)
+{
+    const gx_shape plane = GX_SHAPE(b->sequence, b->sequence);
+    const uint64_t reach = kind->sliding_window ? kind->sliding_window : (uint64_t)b->model->max_position_embeddings + 1;
+    const gx_value *window = gx_graph_int64(b->graph, gx_builder_name(b, "window"), (int64_t)reach);
+    const gx_value *after = compare(b, "Greater", "not_too_early", b->key_indices, gx_builder_binary(b, "Sub", "too_early", b->query_indices, window), plane);
+    const gx_value *before = compare(b, "Less", "not_too_late", b->key_indices, gx_builder_binary(b, "Add", "too_late", b->query_indices, window), plane);
+    return compare(b, "And", "visible_and_real", compare(b, "And", "visible", after, before, plane), b->real_keys, shape);
+}
+
+static const gx_value *visible_keys(gx_builder *b, const gx_cache_kind *kind, gx_shape shape)
+{
+    if (!gx_builder_has_caches(b))
+        return visible_both_ways(b, kind, shape);
+    return b->form ? visible_of_fixed(b, kind, shape) : visible_of_growing(b, kind, shape);
+}
+
 static void make_bias(gx_builder *b, gx_cache_kind *kind)
 {
     gx_graph *g = b->graph;
     const gx_shape shape = GX_SHAPE(b->batch, gx_dim_number(1), b->sequence, kind->length);
-    const gx_value *visible = b->form ? visible_of_fixed(b, kind, shape) : visible_of_growing(b, kind, shape);
+    const gx_value *visible = visible_keys(b, kind, shape);
     const gx_value *seen = gx_graph_float(g, gx_builder_name(b, "seen"), 0), *hidden = gx_graph_float(g, gx_builder_name(b, "hidden"), GX_HIDDEN_KEY_BIAS);
     kind->bias_fp32 = gx_graph_apply(g, "Where", gx_builder_name(b, "bias"), GX_DTYPE_F32, shape, GX_INPUTS(visible, seen, hidden));
     kind->bias = gx_builder_cast(b, "bias/cast", kind->bias_fp32, b->activation);
@@ -145,7 +164,7 @@ static void make_kind(gx_builder *b, const gx_layer *layer)
     gx_cache_kind *kind = &b->cache_kinds[b->cache_kind_count];
     *kind = (gx_cache_kind){.length = b->cache_length, .sliding_window = layer->sliding_window, .heads = layer->num_key_value_heads};
     gx_builder_set_scope(b, "/model/caches.%u", b->cache_kind_count);
-    if (b->form) {
+    if (gx_builder_has_fixed_caches(b)) {
         kind->length = gx_dim_number(gx_static_cache_length(b->form, b->profile, layer));
         kind->ring = (uint64_t)kind->length.number < b->form->max_length;
         kind->slots = b->profile->slots ? b->profile->slots(b, kind) : NULL;

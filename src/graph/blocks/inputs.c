@@ -4,21 +4,12 @@
  */
 #include "graph/builder.h"
 
-/* int64 [1]: dimension `axis` of x. */
-static const gx_value *dimension_of(gx_builder *b, const char *leaf, const gx_value *x, int64_t axis)
-{
-    gx_node *node = gx_graph_node(b->graph, "Shape", gx_builder_name(b, leaf), GX_INPUTS(x));
-    gx_node_int(b->graph, node, "start", axis);
-    gx_node_int(b->graph, node, "end", axis + 1);
-    return gx_node_output(b->graph, node, NULL, GX_DTYPE_I64, GX_SHAPE(gx_dim_number(1)));
-}
-
 static void make_lengths(gx_builder *b, const gx_value *input_ids, const gx_value *attention_mask)
 {
     gx_graph *g = b->graph;
-    b->batch_1d = dimension_of(b, "batch_size", input_ids, 0);
-    b->sequence_1d = dimension_of(b, "sequence_length", input_ids, 1);
-    b->total_1d = dimension_of(b, "total_length", attention_mask, 1);
+    b->batch_1d = gx_builder_dimension(b, "batch_size", input_ids, 0);
+    b->sequence_1d = gx_builder_dimension(b, "sequence_length", input_ids, 1);
+    b->total_1d = gx_builder_dimension(b, "total_length", attention_mask, 1);
 
     const gx_value *rest = gx_graph_int64_list(g, gx_builder_name(b, "rest"), 1, (const int64_t[]){-1});
     gx_node *rows = gx_graph_node(g, "Concat", gx_builder_name(b, "rows_shape"), GX_INPUTS(b->batch_1d, b->sequence_1d, rest));
@@ -26,20 +17,12 @@ static void make_lengths(gx_builder *b, const gx_value *input_ids, const gx_valu
     b->rows_shape = gx_node_output(g, rows, NULL, GX_DTYPE_I64, GX_SHAPE(gx_dim_number(3)));
 }
 
-/* int64 [1] to a scalar. */
-static const gx_value *scalar_of(gx_builder *b, const char *leaf, const gx_value *x)
-{
-    const int64_t no_dims[1] = {0};
-    const gx_value *shape = gx_graph_constant(b->graph, gx_builder_name(b, gx_builder_leaf(b, leaf, "/shape")), GX_DTYPE_I64, GX_SHAPE(gx_dim_number(0)), no_dims, 0);
-    return gx_builder_reshape(b, leaf, x, shape, gx_shape_scalar);
-}
-
 /* What GroupQueryAttention is told of the lengths. */
 static void make_operator_lengths(gx_builder *b)
 {
     gx_graph *g = b->graph;
     const gx_value *total = gx_builder_cast(b, "total_length/int32", b->total_1d, GX_DTYPE_I32);
-    b->total_sequence_length = scalar_of(b, "total_sequence_length", total);
+    b->total_sequence_length = gx_builder_scalar(b, "total_sequence_length", total);
 
     const int32_t one = 1;
     const gx_value *one_value = gx_graph_constant(g, gx_builder_name(b, "one"), GX_DTYPE_I32, gx_shape_scalar, &one, sizeof one);
@@ -55,7 +38,7 @@ static const gx_value *make_cache_length(gx_builder *b)
     if (!gx_builder_attends_by_bias(b, false))
         return b->total_1d;
     b->cache_length = gx_dim_symbol("cache_length");
-    const gx_value *room = dimension_of(b, "past_length", gx_builder_past(b, &b->model->layers[0], 0, "key"), 2);
+    const gx_value *room = gx_builder_dimension(b, "past_length", gx_builder_past(b, &b->model->layers[0], 0, "key"), 2);
     return gx_builder_binary(b, "Max", "cache_length", b->total_1d, room);
 }
 
@@ -64,9 +47,9 @@ static void make_indices(gx_builder *b, const gx_value *cache_length)
 {
     gx_graph *g = b->graph;
     const gx_value *zero = gx_graph_int64(g, gx_builder_name(b, "zero"), 0), *one = gx_graph_int64(g, gx_builder_name(b, "step"), 1);
-    const gx_value *total = scalar_of(b, "total", b->total_1d), *sequence = scalar_of(b, "sequence", b->sequence_1d);
+    const gx_value *total = gx_builder_scalar(b, "total", b->total_1d), *sequence = gx_builder_scalar(b, "sequence", b->sequence_1d);
     const gx_value *past = gx_builder_binary(b, "Sub", "past", total, sequence);
-    const gx_value *length = cache_length == b->total_1d ? total : scalar_of(b, "length", cache_length);
+    const gx_value *length = cache_length == b->total_1d ? total : gx_builder_scalar(b, "length", cache_length);
     b->key_indices = gx_graph_apply(g, "Range", gx_builder_name(b, "key_indices"), GX_DTYPE_I64, GX_SHAPE(b->cache_length), GX_INPUTS(zero, length, one));
     const gx_value *queries = gx_graph_apply(g, "Range", gx_builder_name(b, "query_range"), GX_DTYPE_I64, GX_SHAPE(b->sequence), GX_INPUTS(past, total, one));
     b->query_indices = gx_builder_reshape_to(b, "query_indices", queries, GX_SHAPE(b->sequence, gx_dim_number(1)));
