@@ -199,6 +199,9 @@ typedef struct gx_run_options {
     size_t size;             /* sizeof(gx_run_options), set by the default function */
     const char *output_dir;  /* a folder with onnx/model….onnx or a static pair, and tokenizer.json; required */
     const char *prompt;      /* UTF-8; required */
+    const char *const *more_prompts; /* for EmbeddingGemma: further texts; NULL: none */
+    size_t more_prompt_count;
+    const char *task;        /* for EmbeddingGemma: the name of a prompt in config_sentence_transformers.json, put in front of each text; NULL: its default */
     const char *system;      /* with chat: what comes first; NULL: nothing */
     bool chat;               /* wrap the prompt in the model's turn format; for instruction-tuned models */
     unsigned precision;      /* one bit; 0, the default: q4 if it is there, else q8, fp32, fp16, q4f16 */
@@ -221,7 +224,8 @@ typedef struct gx_run_result {
 
 GX_API void gx_run_options_default(gx_run_options *options);
 
-/* Continues the prompt until a stop token of the model or the limit. `result` and `error` may be NULL. */
+/* Continues the prompt until a stop token of the model or the limit. With EmbeddingGemma, `text` receives the embedding of each text instead, a JSON
+ * list and a newline. `result` and `error` may be NULL. */
 GX_API gx_status gx_run(const gx_run_options *options, gx_run_result *result, gx_error *error);
 
 /* ---- Bench ----------------------------------------------------------------------------------------------------- */

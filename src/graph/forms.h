@@ -48,6 +48,9 @@ const gx_value *gx_slot_indices(gx_builder *b, const gx_cache_kind *kind);
 /* blocks/attend_grouped.c: GroupQueryAttention */
 const gx_value *gx_attend_grouped(gx_builder *b, const gx_heads *heads, const gx_layer *layer, uint32_t number);
 
+/* blocks/attend_multi_head.c: MultiHeadAttention, of encoders */
+const gx_value *gx_attend_multi_head(gx_builder *b, const gx_heads *heads, const gx_layer *layer, uint32_t number);
+
 /* blocks/cache_writers.c */
 const gx_value *gx_scatter_rows(gx_builder *b, const gx_layer *layer, uint32_t number, const gx_cache_kind *kind, const char *what, const gx_value *rows);
 const gx_value *gx_scatter_elements(gx_builder *b, const gx_layer *layer, uint32_t number, const gx_cache_kind *kind, const char *what, const gx_value *rows);

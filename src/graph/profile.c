@@ -42,6 +42,7 @@ static const gx_profile table[GX_PROFILE_COUNT] = {
         .experts = gx_experts_loop,
         .attention = {.rotate = gx_rotate_rows_operator, .attend = gx_attend_grouped},
         .bias_attention = {.heads_first = true, .by_bias = true, .rotate = gx_rotate_heads_operator, .attend = gx_attend_primitives},
+        .encoder_attention = {.by_bias = true, .rotate = gx_rotate_rows_operator, .attend = gx_attend_multi_head},
     },
     /* Operators of ai.onnx alone; TensorScatter is of opset 24. */
     {
@@ -60,6 +61,7 @@ static const gx_profile table[GX_PROFILE_COUNT] = {
         .experts = gx_experts_all,
         .attention = {.heads_first = true, .by_bias = true, .rotate = gx_rotate_heads_operator, .attend = gx_attend_operator},
         .bias_attention = {.heads_first = true, .by_bias = true, .rotate = gx_rotate_heads_operator, .attend = gx_attend_operator},
+        .encoder_attention = {.heads_first = true, .by_bias = true, .rotate = gx_rotate_heads_operator, .attend = gx_attend_operator},
         .slots = gx_first_slots,
         .write_slots = gx_scatter_rows,
     },
@@ -80,6 +82,7 @@ static const gx_profile table[GX_PROFILE_COUNT] = {
         .experts = gx_experts_all,
         .attention = {.heads_first = true, .by_bias = true, .rotate = gx_rotate_heads_primitives, .attend = gx_attend_primitives},
         .bias_attention = {.heads_first = true, .by_bias = true, .rotate = gx_rotate_heads_primitives, .attend = gx_attend_primitives},
+        .encoder_attention = {.heads_first = true, .by_bias = true, .rotate = gx_rotate_heads_primitives, .attend = gx_attend_primitives},
         .slots = gx_slot_indices,
         .write_slots = gx_scatter_elements,
     },

@@ -69,6 +69,7 @@ struct gx_profile {
     const gx_value *(*experts)(gx_builder *b, const gx_experts *e); /* fp32 [rows, hidden_size] */
     gx_attention_form attention;
     gx_attention_form bias_attention; /* … which may be by bias: of layers that read another one's caches, and see blocks/attention.c */
+    gx_attention_form encoder_attention; /* by bias, without caches */
     const gx_value *(*slots)(gx_builder *b, const gx_cache_kind *kind); /* static graphs, by_bias: where a call's keys go, …; NULL: layers with caches of their own attend otherwise */
     gx_cache_writer write_slots;                                        /* … and what puts them there */
 };

@@ -245,6 +245,10 @@ static gx_status run(job *j, gx_error *error)
 {
     const gx_bench_options *o = j->options;
     gx_model_file files[GX_MAX_MODEL_FILES];
+    bool embeds = false;
+    GX_TRY(gx_output_folder_embeds(&embeds, o->output_dir, error));
+    if (embeds)
+        return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s embeds texts; bench measures the generation of text", o->output_dir);
     GX_TRY(gx_output_folder_models(files, &j->result_count, j->arena, o->output_dir, o->precisions, error));
     j->results = GX_NEW_ARRAY(j->arena, result, j->result_count);
     double *rates = GX_NEW_ARRAY(j->arena, double, o->repeats);

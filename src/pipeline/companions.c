@@ -6,10 +6,11 @@
 
 #define CONFIG_LIMIT (UINT64_C(16) << 20)
 
-/* Carried over unchanged where the folder has them. */
+/* Carried over unchanged where the folder has them. (Not modules.json: what it lists is in the graph.) */
 static const char *const carried[] = {
     "generation_config.json", "tokenizer.json",  "tokenizer_config.json", "tokenizer.model",
     "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",  "chat_template.json",
+    "config_sentence_transformers.json", "sentence_bert_config.json",
 };
 
 /* {"model_q4.onnx": 1}: how many external data files belong to each model; a page cannot list a folder. Entries of an

@@ -200,6 +200,27 @@ static gx_status run(gx_static_comparison *c, gx_error *error)
     return GX_OK;
 }
 
+/* Graphs of an encoder are compared as verify does it. */
+static gx_status compare_encoders(const gx_compare_options *options, gx_error *error)
+{
+    gx_verify_options verify;
+    if (options->reference_file)
+        return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s embeds texts: there are no logits to compare with those of %s", options->output_dir, options->reference_file);
+    gx_verify_options_default(&verify);
+    verify.output_dir = options->output_dir;
+    verify.against = options->against;
+    verify.precisions = options->precisions;
+    verify.text_file = options->text_file;
+    verify.ort_library = options->ort_library;
+    verify.threads = options->threads;
+    verify.format = options->format;
+    verify.progress = options->progress;
+    verify.progress_context = options->progress_context;
+    verify.text = options->text;
+    verify.text_context = options->text_context;
+    return gx_verify(&verify, error);
+}
+
 gx_status gx_compare(const gx_compare_options *options, gx_error *error)
 {
     gx_error_clear(error);
@@ -207,6 +228,10 @@ gx_status gx_compare(const gx_compare_options *options, gx_error *error)
         return gx_fail(error, GX_ERROR_ARGUMENT, "nothing to compare: name a folder that convert wrote");
     if (options->prompts == 0 || options->prompts > 1024 || !(options->tolerance > 0))
         return gx_fail(error, GX_ERROR_ARGUMENT, "%u prompts, a tolerance of %g: expected 1 … 1024 and a number above 0", options->prompts, options->tolerance);
+    bool embeds = false;
+    GX_TRY(gx_output_folder_embeds(&embeds, options->output_dir, error));
+    if (embeds)
+        return compare_encoders(options, error);
     gx_static_comparison c = {.options = options, .arena = gx_arena_new()};
     if (!c.arena)
         return gx_fail_memory(error);

@@ -156,7 +156,8 @@ gx_status gx_gguf_companions_stage(gx_staging *staging, const gx_plan *plan, con
     gx_gguf_tokenizer tokenizer;
     GX_TRY(describe_tokenizer(&tokenizer, plan->arena, plan->model, error));
     tokenizer.longest = plan->model->max_position_embeddings;
-    GX_TRY(stage_generation_config(staging, plan->arena, output_dir, &tokenizer, error));
+    if (!plan->model->bidirectional)
+        GX_TRY(stage_generation_config(staging, plan->arena, output_dir, &tokenizer, error));
     GX_TRY(stage_tokenizer_file(staging, plan->arena, output_dir, "tokenizer_config.json", &tokenizer, gx_gguf_tokenizer_config_write, error));
     return stage_tokenizer_file(staging, plan->arena, output_dir, "tokenizer.json", &tokenizer, gx_gguf_tokenizer_write, error);
 }

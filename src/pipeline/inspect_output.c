@@ -19,7 +19,10 @@ static void print_precision(gx_buffer *out, const gx_inspect_options *options, c
     if (!models)
         gx_buffer_printf(out, " %s%s", folder, text_at(precision, "model"));
     yyjson_arr_foreach(models, index, count, entry) gx_buffer_printf(out, " %s", yyjson_is_str(entry) ? yyjson_get_str(entry) : "?");
-    gx_buffer_printf(out, ", logits of %s\n", text_at(precision, "logits")[0] == 'a' ? "every position" : "the last position");
+    if (yyjson_obj_get(precision, "embedding_dim"))
+        gx_buffer_append_text(out, ", sentence embeddings\n");
+    else
+        gx_buffer_printf(out, ", logits of %s\n", text_at(precision, "logits")[0] == 'a' ? "every position" : "the last position");
     yyjson_arr_foreach(yyjson_obj_get(precision, "data"), index, count, entry)
         gx_buffer_printf(out, "  %s%-36s %14" PRIu64 " bytes\n", folder, text_at(entry, "name"), yyjson_get_uint(yyjson_obj_get(entry, "bytes")));
     if (!options->tensors)

@@ -58,7 +58,10 @@ static gx_status add_target(yyjson_mut_doc *doc, yyjson_mut_val *precisions, con
         yyjson_mut_obj_add_uint(doc, file, "bytes", target->data_nbytes[i]);
     }
     yyjson_mut_obj_add_str(doc, entry, "profile", plan->profile->name);
-    yyjson_mut_obj_add_str(doc, entry, "logits", options->all_logits ? "all" : "last");
+    if (plan->model->bidirectional) /* 0: all */
+        yyjson_mut_obj_add_uint(doc, entry, "embedding_dim", options->embedding_dim);
+    else
+        yyjson_mut_obj_add_str(doc, entry, "logits", options->all_logits ? "all" : "last");
     yyjson_mut_obj_add_int(doc, entry, "accuracy_level", options->accuracy_level);
     if (gx_policy_has_blocks(target->policy)) { /* 0: the default */
         yyjson_mut_obj_add_uint(doc, entry, "block_size", options->block_size);

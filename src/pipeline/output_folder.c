@@ -65,6 +65,19 @@ gx_status gx_output_folder_models(gx_model_file files[GX_MAX_MODEL_FILES], size_
     return GX_OK;
 }
 
+gx_status gx_output_folder_embeds(bool *out, const char *folder, gx_error *error)
+{
+    char *path = NULL;
+    yyjson_doc *doc = NULL;
+    gx_arena *arena = gx_arena_new();
+    gx_status status = arena ? read_if_there(&doc, &path, arena, folder, "config.json", error) : gx_fail_memory(error);
+    if (status == GX_OK)
+        *out = yyjson_is_true(yyjson_obj_get(yyjson_doc_get_root(doc), "use_bidirectional_attention"));
+    yyjson_doc_free(doc);
+    gx_arena_free(arena);
+    return status;
+}
+
 /* Small and quick first. */
 static const unsigned preference[GX_POLICY_COUNT] = {2, 4, 0, 1, 3};
 

@@ -20,6 +20,9 @@ typedef struct gx_model_file {
 gx_status gx_output_folder_models(gx_model_file files[GX_MAX_MODEL_FILES], size_t *count, gx_arena *arena, const char *folder,
                                   unsigned precisions, gx_error *error) GX_MUST_USE;
 
+/* Whether config.json says that the models are encoders, which embed texts. */
+gx_status gx_output_folder_embeds(bool *out, const char *folder, gx_error *error) GX_MUST_USE;
+
 /* The one to run when the user names none (`precision` 0); a dynamic one where both are there. */
 gx_status gx_output_folder_pick(gx_model_file *out, gx_arena *arena, const char *folder, unsigned precision, gx_error *error) GX_MUST_USE;
 

@@ -92,6 +92,12 @@ static gx_status make_dynamic_graph(gx_target *target, gx_plan *plan, const gx_b
     return gx_decoder_build(&entry->graph, plan->arena, plan->model, &decoder, error);
 }
 
+/* What a graph of an encoder or a decoder's prefill is called: the first one plainly, others by their length. */
+static const char *name_by_length(const gx_target *target, gx_arena *arena, const char *stem, unsigned length, const char *suffix)
+{
+    return target->graph_count == 0 ? gx_arena_printf(arena, "%s%s.onnx", stem, suffix) : gx_arena_printf(arena, "%s_%u%s.onnx", stem, length, suffix);
+}
+
 /* `length` 0: the decode graph. The first prefill graph has the plain name. */
 static gx_status make_static_graph(gx_target *target, gx_plan *plan, unsigned length, const gx_static_form *form, const char *suffix,
                                    const gx_build_options *options, gx_error *error)
@@ -103,10 +109,8 @@ static gx_status make_static_graph(gx_target *target, gx_plan *plan, unsigned le
     decoder.form = &own;
     if (!length)
         entry->name = gx_arena_printf(plan->arena, "gemma_decode%s.onnx", suffix);
-    else if (target->graph_count == 0)
-        entry->name = gx_arena_printf(plan->arena, "gemma_prefill%s.onnx", suffix);
     else
-        entry->name = gx_arena_printf(plan->arena, "gemma_prefill_%u%s.onnx", length, suffix);
+        entry->name = name_by_length(target, plan->arena, plan->model->bidirectional ? "gemma_encoder" : "gemma_prefill", length, suffix);
     target->graph_count++;
     if (!entry->name)
         return gx_fail_memory(error);
@@ -132,7 +136,7 @@ static gx_status make_static_graphs(gx_target *target, gx_plan *plan, const gx_b
     const gx_static_form form = gx_static_request_form(request);
     for (unsigned i = 0; i < request->sequence_count; i++)
         GX_TRY(make_static_graph(target, plan, request->sequence_lengths[i], &form, suffix, options, error));
-    return make_static_graph(target, plan, 0, &form, suffix, options, error);
+    return plan->model->bidirectional ? GX_OK : make_static_graph(target, plan, 0, &form, suffix, options, error);
 }
 
 static gx_status make_target(gx_target *target, gx_plan *plan, const gx_policy *policy, const gx_build_options *options, gx_error *error)

@@ -3,6 +3,7 @@
 
 #include "pipeline/clock.h"
 #include "pipeline/opened_model.h"
+#include "pipeline/run_encoder.h"
 #include "runtime/generate.h"
 #include "tokenizer/chat.h"
 
@@ -152,6 +153,8 @@ static gx_status check_options(const gx_run_options *o, gx_error *error)
         return gx_fail(error, GX_ERROR_ARGUMENT, "nothing to run: name a folder that build wrote, and a prompt");
     if (o->system && !o->chat)
         return gx_fail(error, GX_ERROR_ARGUMENT, "a system text goes with chat only");
+    if (o->more_prompt_count && !o->more_prompts)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "more_prompts is NULL");
     if (o->max_new_tokens == 0)
         return gx_fail(error, GX_ERROR_ARGUMENT, "no new tokens wanted");
     return GX_OK;
@@ -161,6 +164,12 @@ gx_status gx_run(const gx_run_options *options, gx_run_result *result, gx_error 
 {
     gx_error_clear(error);
     GX_TRY(check_options(options, error));
+    bool embeds = false;
+    GX_TRY(gx_output_folder_embeds(&embeds, options->output_dir, error));
+    if (embeds)
+        return gx_run_encoder(options, result, error);
+    if (options->more_prompt_count || options->task)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "%s generates text: it takes one prompt, and no task", options->output_dir);
     job j = {.options = options, .arena = gx_arena_new()};
     if (!j.arena)
         return gx_fail_memory(error);

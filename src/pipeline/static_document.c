@@ -16,6 +16,9 @@ static const struct {
     {"position", "row by row, the position of the call's first id; the caches hold the positions before it"},
     {"last_index", "row by row, which id of the call the logits are of"},
     {"logits", "scores of the next id"},
+    {"attention_mask", "1 for an id of the text, 0 for padding, on either side"},
+    {"last_hidden_state", "of each id; without meaning at padding"},
+    {"sentence_embedding", "row by row, of the text"},
 };
 
 static const char *role_of(const char *name)
@@ -50,12 +53,19 @@ static void add_value(yyjson_mut_doc *doc, yyjson_mut_val *list, const gx_value 
     yyjson_mut_obj_add_str(doc, entry, "role", role);
 }
 
-static void add_graph(yyjson_mut_doc *doc, yyjson_mut_val *graphs, const gx_target *target, unsigned index)
+static const char *phase_of(const gx_plan *plan, const gx_target *target, unsigned index)
+{
+    if (plan->model->bidirectional)
+        return "encode";
+    return index + 1 == target->graph_count ? "decode" : "prefill";
+}
+
+static void add_graph(yyjson_mut_doc *doc, yyjson_mut_val *graphs, const gx_plan *plan, const gx_target *target, unsigned index)
 {
     const gx_target_graph *graph = &target->graphs[index];
     yyjson_mut_val *entry = yyjson_mut_arr_add_obj(doc, graphs);
     yyjson_mut_obj_add_str(doc, entry, "model", graph->name);
-    yyjson_mut_obj_add_str(doc, entry, "phase", index + 1 == target->graph_count ? "decode" : "prefill");
+    yyjson_mut_obj_add_str(doc, entry, "phase", phase_of(plan, target, index));
     yyjson_mut_obj_add_uint(doc, entry, "sequence_length", graph->sequence_length);
     yyjson_mut_val *inputs = yyjson_mut_obj_add_arr(doc, entry, "inputs"), *outputs = yyjson_mut_obj_add_arr(doc, entry, "outputs");
     for (size_t i = 0; i < graph->graph->input_count; i++)
@@ -64,14 +74,15 @@ static void add_graph(yyjson_mut_doc *doc, yyjson_mut_val *graphs, const gx_targ
         add_value(doc, outputs, graph->graph->outputs[i]);
 }
 
-static void add_precision(yyjson_mut_doc *doc, yyjson_mut_val *precisions, const gx_target *target)
+static void add_precision(yyjson_mut_doc *doc, yyjson_mut_val *precisions, const gx_plan *plan, const gx_target *target)
 {
     yyjson_mut_val *entry = yyjson_mut_obj_add_obj(doc, precisions, target->policy->name);
     yyjson_mut_obj_add_str(doc, entry, "data", target->data_name);
-    yyjson_mut_obj_add_str(doc, entry, "cache_dtype", dtype_name(target->policy->activation));
+    if (!plan->model->bidirectional)
+        yyjson_mut_obj_add_str(doc, entry, "cache_dtype", dtype_name(target->policy->activation));
     yyjson_mut_val *graphs = yyjson_mut_obj_add_arr(doc, entry, "graphs");
     for (unsigned i = 0; i < target->graph_count; i++)
-        add_graph(doc, graphs, target, i);
+        add_graph(doc, graphs, plan, target, i);
 }
 
 /* Names by pattern: past_key_values.<layer>.key|value go in, present.<layer>.key|value come out. */
@@ -138,11 +149,11 @@ static void fill(yyjson_mut_doc *doc, const gx_plan *plan)
     yyjson_mut_val *eos = yyjson_mut_obj_add_arr(doc, root, "eos_token_ids");
     for (size_t i = 0; i < model->eos_token_count; i++)
         yyjson_mut_arr_add_int(doc, eos, model->eos_token_ids[i]);
-    const bool any_bounded = add_caches(doc, root, plan);
-    add_rules(doc, root, plan, any_bounded);
+    if (!model->bidirectional)
+        add_rules(doc, root, plan, add_caches(doc, root, plan));
     yyjson_mut_val *precisions = yyjson_mut_obj_add_obj(doc, root, "precisions");
     for (unsigned t = 0; t < plan->target_count; t++)
-        add_precision(doc, precisions, &plan->targets[t]);
+        add_precision(doc, precisions, plan, &plan->targets[t]);
 }
 
 static gx_status add_metadata(const gx_plan *plan, yyjson_mut_doc *doc, gx_error *error)

@@ -58,7 +58,7 @@ static gx_profile_choice find_profile(const char *name)
 static gx_status add_result(gx_verification *v, const char *precision, yyjson_val *entry, gx_error *error)
 {
     gx_verify_result *result = &v->results[v->result_count];
-    const char *file = yyjson_get_str(yyjson_obj_get(entry, "model"));
+    const char *file = yyjson_get_str(v->is_static ? yyjson_arr_get_first(yyjson_obj_get(entry, "models")) : yyjson_obj_get(entry, "model"));
     if (!find_bars(precision) || !file || strchr(file, '/'))
         return gx_fail(error, GX_ERROR_FORMAT, "%s: precision '%s' is not one of ours", GX_MANIFEST_NAME, precision);
     *result = (gx_verify_result){.precision = gx_arena_copy_string(v->arena, precision),
@@ -67,6 +67,7 @@ static gx_status add_result(gx_verification *v, const char *precision, yyjson_va
                                  .profile = find_profile(yyjson_get_str(yyjson_obj_get(entry, "profile"))),
                                  .block_size = (unsigned)yyjson_get_uint(yyjson_obj_get(entry, "block_size")),
                                  .embedding_bits = (unsigned)yyjson_get_uint(yyjson_obj_get(entry, "embedding_bits")),
+                                 .embedding_dim = (unsigned)yyjson_get_uint(yyjson_obj_get(entry, "embedding_dim")),
                                  .residual_scale = yyjson_get_num(yyjson_obj_get(entry, "residual_scale"))};
     if (!result->precision || !result->file)
         return gx_fail_memory(error);
@@ -80,7 +81,7 @@ static gx_status add_result(gx_verification *v, const char *precision, yyjson_va
 
 static gx_status pick_results(gx_verification *v, yyjson_val *manifest, gx_error *error)
 {
-    yyjson_val *precisions = yyjson_obj_get(manifest, "precisions"), *key, *entry;
+    yyjson_val *precisions = yyjson_obj_get(manifest, v->is_static ? "static_precisions" : "precisions"), *key, *entry;
     v->results = GX_NEW_ARRAY(v->arena, gx_verify_result, yyjson_obj_size(precisions));
     if (!v->results)
         return gx_fail_memory(error);
@@ -195,6 +196,10 @@ static gx_status run(gx_verification *v, gx_error *error)
     yyjson_doc_free(manifest);
     if (status != GX_OK)
         return status;
+    if (v->source.model->bidirectional) {
+        GX_TRY(gx_verify_encoder(v, error));
+        return verdict(v, error);
+    }
     GX_TRY(gx_verify_make_truth(v, error));
     GX_TRY(measure_all(v, error));
     GX_TRY(gx_verify_report(v, error));
@@ -247,10 +252,12 @@ gx_status gx_verify(const gx_verify_options *options, gx_error *error)
     if (!v.arena)
         return gx_fail_memory(error);
     v.threads = options->threads ? options->threads : gx_cpu_count();
-    bool only_static = false;
-    gx_status status = holds_only_static(&only_static, &v, error);
+    bool embeds = false;
+    gx_status status = holds_only_static(&v.is_static, &v, error);
     if (status == GX_OK)
-        status = only_static ? verify_static(options, error) : run(&v, error);
+        status = gx_output_folder_embeds(&embeds, options->output_dir, error);
+    if (status == GX_OK)
+        status = v.is_static && !embeds ? verify_static(options, error) : run(&v, error);
     gx_verify_free_truth(&v);
     gx_reference_free(v.reference);
     gx_runtime_close(v.runtime);

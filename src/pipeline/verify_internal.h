@@ -44,12 +44,23 @@ typedef struct gx_verify_weight {
     bool is_matrix;
 } gx_verify_weight;
 
+/* Of a file that embeds texts. */
+typedef struct gx_verify_embeddings {
+    double *distances;                 /* [texts]: 1 - cosine of the file's embedding and the reference's */
+    double mean_distance, max_distance;
+    double embedding_error;            /* largest, of the embeddings' standard deviation */
+    double hidden_error;               /* largest, of the hidden states' */
+    double padded_error;               /* of embeddings in padded batches against each text alone, in standard deviations */
+    size_t same_nearest;               /* texts whose nearest other text is the reference's */
+    bool finite;
+} gx_verify_embeddings;
+
 typedef struct gx_verify_result {
     const char *precision, *file;
     uint64_t nbytes; /* .onnx and data */
     const gx_verify_bars *bars;
     gx_profile_choice profile;           /* as built */
-    unsigned block_size, embedding_bits; /* the same; 0: the default */
+    unsigned block_size, embedding_bits, embedding_dim; /* the same; 0: the default */
     double residual_scale;
     gx_verify_weight *weights; /* in the file's order; weight_count 0: judged by another checkpoint than it was made from */
     size_t weight_count;
@@ -58,6 +69,7 @@ typedef struct gx_verify_result {
     gx_comparison_row *rows;          /* [windows * window_ids] */
     double shipped_error;             /* the file as it is against the same file with all positions, in standard deviations */
     double cached_error, padded_error;
+    gx_verify_embeddings embeddings;       /* of encoders, which have nothing of the above but weights */
     size_t same_greedy[GX_VERIFY_PROMPTS]; /* ids equal to the reference's before the first difference */
     size_t warnings;                  /* of ONNX Runtime at loading */
     bool passed;
@@ -68,6 +80,7 @@ typedef struct gx_verification {
     const gx_verify_options *options;
     gx_arena *arena;
     unsigned threads;
+    bool is_static; /* the folder's static graphs are meant */
     const char *source_path;
     bool source_is_same; /* its hashes are those of the manifest */
     gx_source source;
@@ -91,8 +104,15 @@ void gx_verify_free_truth(gx_verification *v);
 /* verify_measure.c: everything about one file. */
 gx_status gx_verify_measure(gx_verification *v, gx_verify_result *result, const char *folder, gx_error *error) GX_MUST_USE;
 
+/* verify_encoder.c: everything about all files of an encoder, and the report: verify_encoder_report.c. */
+gx_status gx_verify_encoder(gx_verification *v, gx_error *error) GX_MUST_USE;
+gx_status gx_verify_encoder_report(gx_verification *v, size_t texts, const size_t *lengths, gx_error *error) GX_MUST_USE;
+
 /* verify_weights.c: each weight of one file against the source's. */
 gx_status gx_verify_weigh(gx_verification *v, gx_verify_result *result, const char *folder, gx_error *error) GX_MUST_USE;
+
+/* What is known of a file's weights, into its entry of the document. */
+void gx_verify_add_weights(yyjson_mut_doc *doc, yyjson_mut_val *entry, const gx_verify_result *r);
 
 /* verify_report.c: verify.json, verify.html, the table. */
 gx_status gx_verify_report(gx_verification *v, gx_error *error) GX_MUST_USE;

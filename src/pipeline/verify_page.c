@@ -44,7 +44,7 @@ static void summary_table(gx_buffer *out, const gx_verification *v)
     gx_buffer_append_text(out, "</table></div>\n");
 }
 
-static void failures(gx_buffer *out, const gx_verification *v)
+void gx_verify_failures(gx_buffer *out, const gx_verification *v)
 {
     for (size_t i = 0; i < v->result_count; i++) {
         if (v->results[i].passed)
@@ -119,7 +119,7 @@ static gx_page_series weight_series(const gx_verification *v, const gx_verify_re
     return series;
 }
 
-static void weight_plot(gx_buffer *out, const gx_verification *v)
+void gx_verify_weight_plot(gx_buffer *out, const gx_verification *v)
 {
     gx_page_series *series = GX_NEW_ARRAY(v->arena, gx_page_series, v->result_count);
     bool any = false;
@@ -164,10 +164,10 @@ void gx_verify_page(gx_buffer *out, const gx_verification *v)
     gx_buffer_printf(out, "</code>, in ONNX Runtime %s. Cached: ids one by one against the same file in chunks; left-padded: three prompts as one batch against "
                           "each alone; both in standard deviations of the logits. Perplexity of the reference: %.4g.</p>\n",
                      gx_runtime_version(v->runtime), v->results[0].all.expected_perplexity);
-    failures(out, v);
+    gx_verify_failures(out, v);
     summary_table(out, v);
     kl_plot(out, v);
-    weight_plot(out, v);
+    gx_verify_weight_plot(out, v);
     magnitude_tables(out, v);
     gx_page_end(out);
 }

@@ -22,7 +22,7 @@ static void add_comparison(yyjson_mut_doc *doc, yyjson_mut_val *object, const ch
     yyjson_mut_obj_add_real(doc, entry, "reference_perplexity", c->expected_perplexity);
 }
 
-static void add_weights(yyjson_mut_doc *doc, yyjson_mut_val *entry, const gx_verify_result *r)
+void gx_verify_add_weights(yyjson_mut_doc *doc, yyjson_mut_val *entry, const gx_verify_result *r)
 {
     if (r->weight_count == 0)
         return;
@@ -54,7 +54,7 @@ static void add_result(yyjson_mut_doc *doc, yyjson_mut_val *precisions, const gx
     for (size_t i = 0; i < GX_VERIFY_PROMPTS; i++)
         yyjson_mut_arr_add_uint(doc, greedy, r->same_greedy[i]);
     yyjson_mut_obj_add_uint(doc, entry, "load_warnings", r->warnings);
-    add_weights(doc, entry, r);
+    gx_verify_add_weights(doc, entry, r);
     if (!gx_verify_is_half(r))
         return;
     yyjson_mut_val *magnitudes = yyjson_mut_obj_add_obj(doc, entry, "fp16_magnitudes");

@@ -189,6 +189,7 @@ gx_status gx_verify_weigh(gx_verification *v, gx_verify_result *result, const ch
     options.profile = result->profile;
     options.block_size = result->block_size;
     options.embedding_bits = result->embedding_bits;
+    options.embedding_dim = result->embedding_dim;
     gx_plan *plan = NULL;
     GX_TRY(gx_plan_new(&plan, v->source.model, &options, NULL, error));
     weighing w = {.model = v->source.model, .target = &plan->targets[0]};

@@ -10,6 +10,15 @@ static size_t first_visible(uint64_t window, size_t position)
     return window && position >= window ? position - (size_t)window + 1 : 0;
 }
 
+/* Behind the last key that it sees; an encoder's query sees as far ahead as back. */
+static size_t end_visible(const gx_attention *a, size_t position)
+{
+    const size_t all = a->past + a->rows;
+    if (!a->bidirectional)
+        return position + 1;
+    return a->sliding_window && a->sliding_window < all - position ? position + (size_t)a->sliding_window : all;
+}
+
 /* scores[0 … count) become probabilities. */
 static void softmax(float *scores, size_t count, const gx_attention *a)
 {
@@ -37,12 +46,12 @@ static void attend(gx_blas_sgemm sgemm, const gx_attention *a, size_t first, siz
     float *queries = a->queries + first * a->query_stride;
     const size_t position = a->past + first;
     const size_t begin = first_visible(a->sliding_window, position);
-    const size_t keys = position + rows - begin;
+    const size_t keys = end_visible(a, position + rows - 1) - begin;
     gx_product_rows(sgemm, &(gx_product){.m = rows, .n = keys, .k = a->head_dim, .a = queries, .a_stride = a->query_stride,
                                          .b = a->keys + begin * a->key_stride, .b_stride = a->key_stride, .c = scores, .c_stride = keys});
     for (size_t row = 0; row < rows; row++) {
         const size_t from = first_visible(a->sliding_window, position + row) - begin;
-        const size_t to = position + row + 1 - begin;
+        const size_t to = end_visible(a, position + row) - begin;
         float *row_scores = scores + row * keys;
         memset(row_scores, 0, from * sizeof *row_scores);
         softmax(row_scores + from, to - from, a);

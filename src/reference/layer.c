@@ -152,6 +152,7 @@ static gx_status attend(void *context, size_t item, unsigned worker, gx_error *e
         .key_stride = job->key_width,
         .head_dim = layer->head_dim,
         .sliding_window = layer->sliding_window,
+        .bidirectional = job->pass->reference->model->bidirectional,
         .scale = layer->attention_scale,
         .softcap = layer->attention_softcap,
     };

@@ -72,8 +72,8 @@ void gx_rope_rotate(const gx_rope_table *table, float *row, size_t heads, size_t
 
 #define GX_ATTENTION_BLOCK 64 /* queries at once */
 
-/* One head over consecutive queries: query r stands at position past + r and sees the keys at and before it, within the
- * window. */
+/* One head over consecutive queries: query r stands at position past + r and sees the keys at and before it, and if bidirectional those behind it,
+ * within the window. */
 typedef struct gx_attention {
     float *queries; /* [rows, head_dim], replaced by the result */
     size_t query_stride;
@@ -84,6 +84,7 @@ typedef struct gx_attention {
     size_t key_stride;
     size_t head_dim;
     uint64_t sliding_window; /* 0: none */
+    bool bidirectional;
     double scale;
     double softcap; /* 0: none */
 } gx_attention;

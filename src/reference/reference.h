@@ -48,7 +48,7 @@ size_t gx_reference_cache_length(const gx_reference_cache *cache); /* positions 
 typedef struct gx_reference_sequence {
     const int64_t *ids;
     size_t count;              /* at least 1 */
-    gx_reference_cache *cache; /* the past, extended by this call when it succeeds; NULL: positions start at 0 and nothing is kept */
+    gx_reference_cache *cache; /* the past, extended by this call when it succeeds; NULL, as for an encoder: positions start at 0 and nothing is kept */
 } gx_reference_sequence;
 
 /* Each sequence for itself: there is no padding here. `hidden` [all ids, hidden_size] receives the states after the final
@@ -63,6 +63,11 @@ gx_status gx_reference_logits(gx_reference *reference, const float *hidden, size
 typedef gx_status (*gx_reference_logits_visitor)(void *context, size_t first_row, size_t rows, const float *logits, gx_error *error);
 gx_status gx_reference_visit_logits(gx_reference *reference, const float *hidden, size_t rows, gx_reference_logits_visitor visitor,
                                     void *context, gx_error *error) GX_MUST_USE;
+
+/* Of an encoder: embeddings [count, dimension] of texts whose states, counts[i] rows each, lie one after another in `hidden`. `dimension` 0: all
+ * values; else so many leading ones, brought to length 1 again. */
+gx_status gx_reference_embed(gx_reference *reference, const float *hidden, const size_t *counts, size_t count, size_t dimension, float *embeddings,
+                             gx_error *error) GX_MUST_USE;
 
 typedef struct gx_reference_prompt {
     const int64_t *ids;

@@ -159,7 +159,7 @@ class Exported:
         return np.concatenate(out, axis=1)
 
     def hidden(self):
-        return self.initializers["/lm_head/norm/weight"].dims[0]
+        return next(i.dims[0] for n, i in self.initializers.items() if n in ("/lm_head/norm/weight", "/sentence/norm/weight"))
 
     def weights(self):
         """The matrices, and the norms in front of those that the file may have balanced against them."""
@@ -173,6 +173,8 @@ class Exported:
             elif expert := re.fullmatch(r"/model/layers\.(\d+)/experts/(gate_up_proj|down_proj)", node.name):  # all of them on every row
                 key = int(expert[1]), f"experts.{expert[2]}"
                 out[key] = self.matrix(node) if expert[2] == "gate_up_proj" else self.weight(self.makers[node.input[0]].input[0])
+            elif (dense := re.fullmatch(r"/sentence/dense_(\d+)", node.name)) and node.op_type in ("Gemm", "MatMulNBits"):
+                out["dense", int(dense[1])] = self.matrix(node)
             elif outer and node.op_type in ("Gemm", "MatMulNBits"):
                 out[outer[1].replace("/", ".")] = self.matrix(node)
             elif node.name == "/lm_head/lm_head" and node.op_type in ("Gemm", "MatMulNBits"):

@@ -87,7 +87,8 @@ def judge(name):
 
 
 def decoder_of(model):
-    return getattr(model.model, "language_model", model.model)
+    inner = getattr(model, "model", model)  # an encoder has nothing around it
+    return getattr(inner, "language_model", inner)
 
 
 def reading_norms(layer):
@@ -149,7 +150,8 @@ def put_weights(model, exported):
     """Replaces every matrix, and the norms in front, by what the exported file holds: {"embedding", "head", (layer, "self_attn.qkv_proj"), …}."""
     decoder = decoder_of(model)
     decoder.embed_tokens.weight = parameter(exported["embedding"])
-    model.lm_head.weight = parameter(exported["head"])
+    if hasattr(model, "lm_head"):
+        model.lm_head.weight = parameter(exported["head"])
     for name, linears in outer_linears(decoder).items():
         put_stacked(linears, exported[name])
     if hasattr(decoder, "embed_tokens_per_layer"):

@@ -112,3 +112,7 @@ def in_every_profile(name, full):
 
 def checkpoint_names():
     return (TINY / "index.txt").read_text().split()
+
+
+def encoder_names():
+    return (TINY / "index-embeddinggemma.txt").read_text().split()

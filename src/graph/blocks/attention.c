@@ -6,13 +6,15 @@
 
 #include "graph/builder.h"
 
-/* GroupQueryAttention looks back alone. A layer that reads another one's caches has nothing to append, which GroupQueryAttention wants (or, with keys of length 0, copies the caches).
+/* A layer that reads another one's caches has nothing to append, which GroupQueryAttention wants (or, with keys of length 0, copies the caches).
  * A GPU's GroupQueryAttention drops the softcap without a word (ONNX Runtime 1.30, WebGPU), and fp16 files are those that GPUs take. */
 const gx_attention_form *gx_builder_attention_form(const gx_builder *b, const gx_layer *layer)
 {
     const bool exposed = layer->attention_softcap != 0 && b->activation == GX_DTYPE_F16 && !b->form;
     const bool shared = layer->cache_layer != (uint32_t)(layer - b->model->layers);
-    return exposed || shared || b->model->bidirectional ? &b->profile->bias_attention : &b->profile->attention;
+    if (!gx_builder_has_caches(b))
+        return &b->profile->encoder_attention;
+    return exposed || shared ? &b->profile->bias_attention : &b->profile->attention;
 }
 
 bool gx_builder_attends_by_bias(const gx_builder *b, bool by_bias)

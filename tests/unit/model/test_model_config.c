@@ -50,7 +50,7 @@ static const struct {
     {"gemma3-types-bf16", "{\"sliding_window\":\"5\"}", GX_ERROR_FORMAT, "'sliding_window' is a string"},
     {"gemma3-types-bf16", "{\"final_logit_softcapping\":-3}", GX_ERROR_FORMAT, "final_logit_softcapping is -3"},
     {"gemma3-types-bf16", "{\"query_pre_attn_scalar\":0}", GX_ERROR_FORMAT, "query_pre_attn_scalar is 0"},
-    {"gemma3-types-bf16", "{\"use_bidirectional_attention\":true}", GX_ERROR_UNSUPPORTED, "an embedding model"},
+    {"gemma2-published", "{\"use_bidirectional_attention\":true}", GX_ERROR_UNSUPPORTED, "use_bidirectional_attention is on"},
     {"gemma3-pattern", "{\"sliding_window_pattern\":0}", GX_ERROR_FORMAT, "sliding_window_pattern is 0"},
     {"gemma3-pattern", "{\"hidden_activation\":\"silu\"}", GX_ERROR_UNSUPPORTED, "hidden_activation is 'silu'"},
     {"gemma-mqa", "{\"hidden_act\":\"relu\"}", GX_ERROR_UNSUPPORTED, "hidden_act is 'relu'"},

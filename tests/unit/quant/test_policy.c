@@ -32,6 +32,7 @@ static void check(const gx_policy *policy, gx_quant_role role, const char *expec
 #define INT4 "int4, blocks of 32, zero points"
 #define SYMMETRIC "int4, blocks of 32"
 #define HEAD "int4, blocks of 64"
+#define EIGHT "int8, blocks of 32"
 #define ROWS "int8, one scale a row"
 
 static void precisions(void **state)
@@ -42,20 +43,20 @@ static void precisions(void **state)
         gx_dtype activation;
         const char *schemes[GX_QUANT_ROLE_COUNT];
     } expected[GX_POLICY_COUNT] = {
-        {"fp32", "", GX_DTYPE_F32, {"fp32", "fp32", "fp32", "fp32", "fp32", "fp32", "fp32", "fp32", "fp32"}},
-        {"fp16", "_fp16", GX_DTYPE_F16, {"fp16", "fp16", "fp16", "fp16", "fp16", "fp16", "fp16", "fp16", "fp32"}},
+        {"fp32", "", GX_DTYPE_F32, {"fp32", "fp32", "fp32", "fp32", "fp32", "fp32", "fp32", "fp32", "fp32", "fp32", "fp32"}},
+        {"fp16", "_fp16", GX_DTYPE_F16, {"fp16", "fp16", "fp16", "fp16", "fp16", "fp16", "fp16", "fp16", "fp16", "fp16", "fp32"}},
         {"q4",
          "_q4",
          GX_DTYPE_F32,
-         {INT4, INT4, SYMMETRIC, INT4, HEAD, SYMMETRIC, "int8, blocks of 32", SYMMETRIC, "fp32"}},
+         {INT4, INT4, SYMMETRIC, INT4, HEAD, HEAD, EIGHT, SYMMETRIC, EIGHT, SYMMETRIC, "fp32"}},
         {"q4f16",
          "_q4f16",
          GX_DTYPE_F16,
-         {INT4, INT4, SYMMETRIC, INT4, HEAD, SYMMETRIC, "int8, blocks of 32", SYMMETRIC, "fp32"}},
+         {INT4, INT4, SYMMETRIC, INT4, HEAD, HEAD, EIGHT, SYMMETRIC, EIGHT, SYMMETRIC, "fp32"}},
         {"q8",
          "_quantized",
          GX_DTYPE_F32,
-         {ROWS, ROWS, ROWS, ROWS, ROWS ", transposed", ROWS, ROWS, ROWS, "fp32"}},
+         {ROWS, ROWS, ROWS, ROWS, ROWS ", transposed", ROWS, ROWS, ROWS, ROWS, ROWS, "fp32"}},
     };
     for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
         const gx_policy policy = make(i, 0, 0);
