@@ -27,7 +27,7 @@ another layer's).
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 TAIL = """
-Not converted: RecurrentGemma, T5Gemma (1 and 2), PaliGemma (1 and 2), EmbeddingGemma, the vision and audio parts of Gemma 3, 3n and 4, the assistants of Gemma 4, and
+Not converted: RecurrentGemma, T5Gemma (1 and 2), PaliGemma (1 and 2), EmbeddingGemma 2, the vision and audio parts of Gemma 3, 3n and 4, the assistants of Gemma 4, and
 LoRA adapters; each is refused by what it is.
 """
 

@@ -59,6 +59,7 @@ static const gx_lint_operator operators[] = {
     {"Where", STORED | T(BOOL), 0, NULL, TESTED},
     {"com.microsoft:GroupQueryAttention", FLOATS | T(I32), 0, "batch 1 where the batch is a number; caches that grow need symbols as dimensions", TESTED},
     {"com.microsoft:MatMulNBits", FLOATS | T(U8), 1u << 1, NULL, TESTED},
+    {"com.microsoft:MultiHeadAttention", FLOATS, 0, NULL, TESTED},
     {"com.microsoft:SkipSimplifiedLayerNormalization", FLOATS, 0, NULL, TESTED},
     {0},
 };

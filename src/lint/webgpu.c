@@ -52,6 +52,7 @@ static const gx_lint_operator operators[] = {
     {"com.microsoft:GroupQueryAttention", NUMBERS, 0, "not with sliding_window_cache (--cache bounded): no session opens then",
      "onnxruntime/contrib_ops/webgpu/bert/group_query_attention.h; " TESTED},
     {"com.microsoft:MatMulNBits", FLOATS | T(U8), 0, NULL, TESTED},
+    {"com.microsoft:MultiHeadAttention", FLOATS, 0, NULL, "onnxruntime/contrib_ops/webgpu/bert/multihead_attention.cc, 2026-07"},
     {"com.microsoft:SkipSimplifiedLayerNormalization", FLOATS, 0, NULL, TESTED},
     {0},
 };

@@ -52,6 +52,11 @@ const gx_published gx_published_models[] = {
      "\"intermediate_size\":21504,\"num_attention_heads\":32,\"num_hidden_layers\":62,\"num_key_value_heads\":16,\"head_dim\":128,"
      "\"query_pre_attn_scalar\":168,\"rope_scaling\":{\"factor\":8.0,\"rope_type\":\"linear\"},\"sliding_window\":1024}}",
      TINY, SCALING_TRAP "; scores are scaled by 168, not by head_dim"},
+    {IDS("google/embeddinggemma-300m", "google/embeddinggemma-300m-qat-q4_0-unquantized", "google/embeddinggemma-300m-qat-q8_0-unquantized"), 302863104,
+     "{\"architectures\":[\"Gemma3TextModel\"],\"model_type\":\"gemma3_text\",\"use_bidirectional_attention\":true,\"vocab_size\":262144,\"hidden_size\":768,"
+     "\"intermediate_size\":1152,\"num_hidden_layers\":24,\"num_attention_heads\":3,\"num_key_value_heads\":1,\"max_position_embeddings\":2048,"
+     "\"sliding_window\":512}",
+     TINY, "looks both ways; half of sliding_window to each side; two dense layers behind the mean (4,718,592 parameters) are not counted here"},
     {IDS("google/gemma-3n-E2B", "google/gemma-3n-E2B-it"), 4435182688,
      "{\"architectures\":[\"Gemma3nForConditionalGeneration\"],\"model_type\":\"gemma3n\",\"text_config\":{\"model_type\":\"gemma3n_text\","
      "\"intermediate_size\":8192,\"num_hidden_layers\":30,\"num_kv_shared_layers\":10}}",

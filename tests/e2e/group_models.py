@@ -7,7 +7,7 @@ from group_memory import converts
 from harness import ROOT, check
 
 # Of each, the layers that are kept, in this order: Gemma 4's last layer is full, whatever its config says.
-SHORTENED = {"google/gemma-3n-E4B": (0, 1), "google/gemma-4-E4B": (4, 5), "google/gemma-4-26B-A4B": (5,), "google/gemma-2-27b": (0,)}
+SHORTENED = {"google/gemma-3n-E4B": (0, 1), "google/gemma-4-E4B": (4, 5), "google/gemma-4-26B-A4B": (5,), "google/gemma-2-27b": (0,), "google/embeddinggemma-300m": (0,)}
 
 
 def page(environment):

@@ -107,7 +107,7 @@ static const gx_value *visible_both_ways(gx_builder *b, const gx_cache_kind *kin
     const uint64_t reach = kind->sliding_window ? kind->sliding_window : (uint64_t)b->model->max_position_embeddings + 1;
     const gx_value *window = gx_graph_int64(b->graph, gx_builder_name(b, "window"), (int64_t)reach);
     const gx_value *after = compare(b, "Greater", "not_too_early", b->key_indices, gx_builder_binary(b, "Sub", "too_early", b->query_indices, window), plane);
-    const gx_value *before = compare(b, "Less", "not_too_late", b->key_indices, gx_builder_binary(b, "Add", "too_late", b->query_indices, window), plane);
+    const gx_value *before = compare(b, "Greater", "not_too_late", gx_builder_binary(b, "Add", "too_late", b->query_indices, window), b->key_indices, plane);
     return compare(b, "And", "visible_and_real", compare(b, "And", "visible", after, before, plane), b->real_keys, shape);
 }
 
