@@ -1,4 +1,4 @@
-/* The straight line of a decoder: inputs, embedding, layers, head. */
+/* The straight line of a decoder: inputs, embedding, layers, head; or the embedding and the rest as two graphs. */
 #include <math.h>
 
 #include "graph/builder.h"
@@ -134,6 +134,11 @@ static void describe(gx_builder *b)
     gx_graph_metadata(g, "gemma_onnx.family", "%s", b->model->family_name);
     gx_graph_metadata(g, "gemma_onnx.profile", "%s", b->profile->name);
     gx_graph_metadata(g, "gemma_onnx.precision", "%s", b->options->policy->name);
+}
+
+static void describe_decoder(gx_builder *b)
+{
+    gx_graph *g = b->graph;
     gx_graph_metadata(g, "gemma_onnx.logits", "%s", b->options->all_logits ? "all" : "last");
     if (!b->form && shares_buffers(b))
         gx_graph_metadata(g, "gemma_onnx.shared_cache", "1");
@@ -141,21 +146,70 @@ static void describe(gx_builder *b)
     gx_graph_metadata(g, "gemma_onnx.max_position_embeddings", "%u", b->model->max_position_embeddings);
 }
 
-static void build(gx_builder *b)
+/* What the ids become: fp32 [tokens, hidden_size], and where layers have inputs of their own fp32 [tokens, those of all layers]. */
+typedef struct embedded {
+    const gx_value *rows, *layer_rows;
+} embedded;
+
+static embedded embed(gx_builder *b, const gx_value *input_ids, double multiply)
 {
-    describe(b);
-    const gx_value *input_ids = b->form ? gx_block_static_inputs(b) : gx_block_inputs(b);
-    gx_builder_set_scope(b, "/model/rotary_emb");
-    gx_block_rope_tables(b);
     gx_builder_set_scope(b, "/model/embed_tokens");
     const gx_value *ids = gx_block_flat_ids(b, input_ids);
-    const gx_value *stream = gx_block_embedding(b, ids);
+    embedded e = {.rows = gx_block_embedding(b, ids, multiply)};
     gx_builder_set_scope(b, "/model/layer_inputs");
     if (b->model->hidden_size_per_layer_input)
-        gx_block_layer_inputs(b, ids, stream);
+        e.layer_rows = gx_block_layer_embedding(b, ids);
+    return e;
+}
+
+/* The same of inputs_embeds; layers' inputs in the shape of the graph's. */
+static embedded take_embedded(gx_builder *b, const gx_value *inputs_embeds, double multiply)
+{
+    gx_builder_set_scope(b, "/model/embed_tokens");
+    const gx_value *rows = gx_builder_reshape_to(b, "rows", inputs_embeds, GX_SHAPE(b->tokens, gx_dim_number(b->model->hidden_size)));
+    if (multiply != 1)
+        rows = gx_builder_binary(b, "Mul", "multiplied", rows, gx_graph_float(b->graph, gx_builder_name(b, "multiplier"), multiply));
+    return (embedded){.rows = rows, .layer_rows = b->per_layer_inputs};
+}
+
+static void build_decoder(gx_builder *b)
+{
+    describe_decoder(b);
+    const gx_value *tokens = b->form ? gx_block_static_inputs(b) : gx_block_inputs(b);
+    gx_builder_set_scope(b, "/model/rotary_emb");
+    gx_block_rope_tables(b);
+    const bool body = b->options->piece == GX_DECODER_BODY;
+    const embedded e = body ? take_embedded(b, tokens, b->residual_scale) : embed(b, tokens, b->residual_scale);
+    gx_builder_set_scope(b, "/model/embed_tokens");
+    const gx_value *stream = gx_builder_cast(b, "stream", e.rows, b->activation);
+    gx_builder_set_scope(b, "/model/layer_inputs");
+    if (e.layer_rows)
+        gx_block_layer_inputs(b, e.layer_rows, stream);
     stream = build_layers(b, stream);
     gx_builder_set_scope(b, "/lm_head");
     gx_block_head(b, stream);
+}
+
+static void output_as(gx_builder *b, const char *name, const gx_value *x, const gx_value *dims, gx_shape shape)
+{
+    gx_node *node = gx_graph_node(b->graph, "Reshape", gx_builder_name(b, name), GX_INPUTS(x, dims));
+    gx_graph_output(b->graph, gx_node_output(b->graph, node, name, x->dtype, shape));
+}
+
+static void build_embedding(gx_builder *b)
+{
+    const gx_model *model = b->model;
+    const embedded e = embed(b, gx_block_embedding_inputs(b), 1);
+    gx_builder_set_scope(b, "/model/outputs");
+    output_as(b, "inputs_embeds", e.rows, b->rows_shape, GX_SHAPE(b->batch, b->sequence, gx_dim_number(model->hidden_size)));
+    if (!e.layer_rows)
+        return;
+    const gx_dim layers = gx_dim_number(model->num_hidden_layers), width = gx_dim_number(model->hidden_size_per_layer_input);
+    const gx_value *of_each = gx_graph_int64_list(b->graph, gx_builder_name(b, "layers"), 2, (const int64_t[]){layers.number, width.number});
+    gx_node *dims = gx_graph_node(b->graph, "Concat", gx_builder_name(b, "layers_shape"), GX_INPUTS(b->batch_1d, b->sequence_1d, of_each));
+    gx_node_int(b->graph, dims, "axis", 0);
+    const gx_value *dims_value = gx_node_output(b->graph, dims, NULL, GX_DTYPE_I64, GX_SHAPE(gx_dim_number(4)));
+    output_as(b, "per_layer_inputs", e.layer_rows, dims_value, GX_SHAPE(b->batch, b->sequence, layers, width));
 }
 
 /* The contract lists logits first; the layers declared their caches before. */
@@ -171,7 +225,8 @@ static void put_logits_first(gx_graph *graph)
 
 gx_status gx_decoder_build(gx_graph **out, gx_arena *arena, const gx_model *model, const gx_decoder_options *options, gx_error *error)
 {
-    gx_graph *graph = gx_graph_new(arena, "gemma_decoder");
+    const bool is_embedding = options->piece == GX_DECODER_EMBEDDING;
+    gx_graph *graph = gx_graph_new(arena, is_embedding ? "gemma_embedding" : "gemma_decoder");
     if (!graph)
         return gx_fail_memory(error);
     const gx_profile *profile = options->profile;
@@ -199,9 +254,14 @@ gx_status gx_decoder_build(gx_graph **out, gx_arena *arena, const gx_model *mode
     b.caches = GX_NEW_ARRAY(arena, gx_cache_values, model->num_hidden_layers);
     if (!b.caches)
         return gx_fail_memory(error);
-    build(&b);
+    describe(&b);
+    if (is_embedding)
+        build_embedding(&b);
+    else
+        build_decoder(&b);
     GX_TRY(gx_graph_check(graph, error));
-    put_logits_first(graph);
+    if (!is_embedding)
+        put_logits_first(graph);
     *out = graph;
     return GX_OK;
 }
