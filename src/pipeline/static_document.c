@@ -67,7 +67,7 @@ static void add_graph(yyjson_mut_doc *doc, yyjson_mut_val *graphs, const gx_targ
 static void add_precision(yyjson_mut_doc *doc, yyjson_mut_val *precisions, const gx_target *target)
 {
     yyjson_mut_val *entry = yyjson_mut_obj_add_obj(doc, precisions, target->policy->name);
-    yyjson_mut_obj_add_str(doc, entry, "data", target->data_name);
+    yyjson_mut_obj_add_str(doc, entry, "data", target->data_names[0]);
     yyjson_mut_obj_add_str(doc, entry, "cache_dtype", dtype_name(target->policy->activation));
     yyjson_mut_val *graphs = yyjson_mut_obj_add_arr(doc, entry, "graphs");
     for (unsigned i = 0; i < target->graph_count; i++)

@@ -247,8 +247,7 @@ static gx_status create_outputs(writing *w, const char *folder, gx_error *error)
     for (unsigned t = 0; t < w->plan->target_count; t++) {
         const gx_target *target = &w->plan->targets[t];
         for (unsigned i = 0; i < target->data_files; i++) {
-            const char *name = gx_plan_data_name(w->plan, target, i);
-            const char *path = name ? gx_path_join(w->plan->arena, folder, name) : NULL;
+            const char *path = gx_path_join(w->plan->arena, folder, target->data_names[i]);
             if (!path)
                 return gx_fail_memory(error);
             GX_TRY(gx_staging_create(w->staging, &w->outputs[t][i], path, error));
