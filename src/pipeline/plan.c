@@ -226,6 +226,31 @@ static use *find_use(use **list, gx_arena *arena, const gx_weight *weight)
     return entry;
 }
 
+/* The destination of the same bytes in the same target; NULL: there is none. */
+static gx_destination *find_twin(const use *entry, unsigned target, const gx_stored *stored)
+{
+    for (gx_destination *d = entry->destinations; d; d = d->next)
+        if (d->target == target && gx_stored_equal(d->stored, stored))
+            return d;
+    return NULL;
+}
+
+static gx_status add_destination(use *entry, const gx_destination *destination, gx_arena *arena, gx_error *error)
+{
+    gx_destination *twin = find_twin(entry, destination->target, destination->stored);
+    if (twin) {
+        twin->twin = destination->stored;
+        return GX_OK;
+    }
+    gx_destination *added = GX_NEW(arena, gx_destination);
+    if (!added)
+        return gx_fail_memory(error);
+    *added = *destination;
+    added->next = entry->destinations;
+    entry->destinations = added;
+    return GX_OK;
+}
+
 static gx_status collect_uses(use **uses, gx_plan *plan, gx_error *error)
 {
     const gx_tensor *first = gx_checkpoint_tensor(plan->model->checkpoint, 0);
@@ -236,11 +261,9 @@ static gx_status collect_uses(use **uses, gx_plan *plan, gx_error *error)
             for (unsigned i = 0; i < stored->recipe.source_count; i++) {
                 const gx_weight *weight = stored->recipe.sources[i];
                 use *entry = find_use(&uses[weight->tensor - first], plan->arena, weight);
-                gx_destination *destination = GX_NEW(plan->arena, gx_destination);
-                if (!entry || !destination)
+                if (!entry)
                     return gx_fail_memory(error);
-                *destination = (gx_destination){.target = t, .stored = stored, .first_row = row, .next = entry->destinations};
-                entry->destinations = destination;
+                GX_TRY(add_destination(entry, &(gx_destination){.target = t, .stored = stored, .first_row = row}, plan->arena, error));
                 row += weight->rows;
             }
         }

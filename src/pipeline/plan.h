@@ -54,7 +54,8 @@ typedef struct gx_target {
 typedef struct gx_destination {
     unsigned target;
     const gx_stored *stored;
-    uint64_t first_row; /* of the stored matrix */
+    const gx_stored *twin; /* the same bytes for another graph of the target: a tied embedding and its head; NULL: none */
+    uint64_t first_row;    /* of the stored matrix */
     struct gx_destination *next;
 } gx_destination;
 
