@@ -22,16 +22,18 @@ static table make_table(gx_builder *b, gx_stored *stored, uint64_t experts)
 {
     gx_graph *g = b->graph;
     const gx_scheme *scheme = &stored->scheme;
-    const uint64_t in = gx_recipe_columns(&stored->recipe), out = gx_recipe_rows(&stored->recipe) / experts, blocks = gx_scheme_blocks(scheme, in);
+    const uint64_t in = gx_recipe_columns(&stored->recipe), out = gx_recipe_rows(&stored->recipe) / experts;
     const gx_dim e = gx_dim_number(experts), o = gx_dim_number(out);
     const char *values = gx_builder_leaf(b, stored->name, ".table"), *scales = gx_builder_leaf(b, stored->name, ".scales");
     table t = {.scheme = scheme, .out = out, .in = in};
     switch (scheme->kind) {
     case GX_SCHEME_FLOAT: t.values = gx_graph_stored_value(g, values, stored, GX_PART_VALUES, scheme->dtype, GX_SHAPE(e, o, gx_dim_number(in))); break;
-    case GX_SCHEME_BLOCK:
-        t.values = gx_graph_stored_value(g, values, stored, GX_PART_VALUES, GX_DTYPE_U8, GX_SHAPE(e, o, gx_dim_number(blocks), gx_dim_number(scheme->block_size * scheme->bits / 8)));
-        t.scales = gx_graph_stored_value(g, scales, stored, GX_PART_SCALES, scheme->dtype, GX_SHAPE(e, o, gx_dim_number(blocks)));
+    case GX_SCHEME_BLOCK: {
+        const gx_dim blocks = gx_dim_number(gx_scheme_blocks(scheme, in)), block = gx_dim_number(scheme->block_size * scheme->bits / 8);
+        t.values = gx_graph_stored_value(g, values, stored, GX_PART_VALUES, GX_DTYPE_U8, GX_SHAPE(e, o, blocks, block));
+        t.scales = gx_graph_stored_value(g, scales, stored, GX_PART_SCALES, scheme->dtype, GX_SHAPE(e, o, blocks));
         break;
+    }
     case GX_SCHEME_ROW_INT8:
         t.values = gx_graph_stored_value(g, values, stored, GX_PART_VALUES, GX_DTYPE_I8, GX_SHAPE(e, o, gx_dim_number(in)));
         t.scales = gx_graph_stored_value(g, scales, stored, GX_PART_SCALES, scheme->dtype, GX_SHAPE(e, o, gx_dim_number(1)));
