@@ -126,7 +126,7 @@ def nbytes(path):
 
 def build(program, checkpoint, folder, precision, options):
     subprocess.run([program, "build", str(checkpoint), "-o", str(folder), "-p", precision, "-q", *options], check=True)
-    return next((folder / "onnx").glob("*.onnx"))
+    return next((folder / "onnx").glob("model*.onnx"))
 
 
 def files_of(copy, options, scratch):

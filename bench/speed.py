@@ -183,7 +183,7 @@ def candidates(options, scratch):
     def ours(name, precision, *extra):
         folder = scratch / name.replace(" ", "_")
         subprocess.run([options.program, "build", str(options.checkpoint), "-o", str(folder), "-p", precision, "-q", *extra], check=True)
-        return exported(next((folder / "onnx").glob("*.onnx")), options.checkpoint, options.threads)
+        return exported(next((folder / "onnx").glob("model*.onnx")), options.checkpoint, options.threads)
 
     def theirs(name):
         return exported(options.peers / name / "model.onnx", options.checkpoint, options.threads)

@@ -8,6 +8,7 @@ static void print_help(const option *options, unsigned count)
     puts("Usage: gemma-onnx build MODEL -o DIR [-p PRECISION ...] [options]\n\n"
          "Converts a Gemma checkpoint to ONNX decoders with a growing KV cache, in the layout of Transformers.js:\n"
          "DIR/onnx/model.onnx (fp32), model_fp16.onnx, model_q4.onnx, model_q4f16.onnx, model_quantized.onnx (q8).\n"
+         "Of Gemma 3n and 4 also embed_tokens….onnx and decoder_model_merged….onnx, as it loads these.\n"
          "The source is read once for all precisions. EmbeddingGemma becomes an encoder that gives sentence embeddings.\n");
     print_options(options, count);
     puts("\nExamples:\n"

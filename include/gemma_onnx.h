@@ -69,7 +69,7 @@ typedef enum gx_format { GX_FORMAT_TEXT, GX_FORMAT_JSON } gx_format;
 
 /* ---- Build ----------------------------------------------------------------------------------------------------- */
 
-/* Bits of gx_build_options.precisions, and the files they give. */
+/* Bits of gx_build_options.precisions, and the files they give; of Gemma 3n and 4 also embed_tokens….onnx and decoder_model_merged….onnx. */
 enum {
     GX_PRECISION_FP32 = 1 << 0,  /* onnx/model.onnx */
     GX_PRECISION_FP16 = 1 << 1,  /* onnx/model_fp16.onnx */

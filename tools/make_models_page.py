@@ -17,7 +17,8 @@ PRECISIONS = ("fp32", "fp16", "q4", "q4f16", "q8")
 HEAD = """# Models
 
 Published checkpoints, by Hub id; of multimodal packages the text decoder. Made by `tools/make_models_page.py` from the table that `gemma-onnx models` lists;
-sizes are those of `build --dry-run` for the decoder alone, in GB (10⁹ bytes). Fine-tunes with the same configuration convert alike.
+sizes are those of `build --dry-run` for the decoder alone, in GB (10⁹ bytes); of Gemma 3n and 4 with the tied embedding twice, once for each of the two graphs
+that Transformers.js loads ([decision 6](decisions/0006-two-graphs.md)). Fine-tunes with the same configuration convert alike.
 
 Judged by: *real*, the real base model against Transformers in every precision; *tiny*, random checkpoints of the family in awkward sizes against Transformers,
 and the number of parameters against the published one. Parameters leave out what the decoder does not use (towers; keys and values of layers that read

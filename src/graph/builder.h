@@ -56,6 +56,7 @@ struct gx_builder {
     const gx_value *last_index;                        /* int64 [batch_size]: whose logits are wanted; NULL: of the last id */
     gx_cache_values *caches;                           /* [num_hidden_layers] */
     const gx_value *streams;                           /* [tokens, altup.streams, hidden_size]; NULL: the residual stream is one */
+    const gx_value *per_layer_inputs;                  /* fp32 [batch_size, sequence_length, num_hidden_layers, hidden_size_per_layer_input]: the body's input; NULL: none */
     const gx_value *layer_inputs;                      /* fp32 [tokens, num_hidden_layers, hidden_size_per_layer_input]; NULL: none */
     gx_cache_kind cache_kinds[GX_MAX_CACHE_KINDS];
     unsigned cache_kind_count;
@@ -109,8 +110,10 @@ const gx_value *gx_builder_scalar(gx_builder *b, const char *leaf, const gx_valu
 
 /* ---- blocks ---- */
 
-/* Values of the whole graph, from its inputs, which they declare: input_ids is returned. blocks/inputs.c, inputs_static.c, inputs_encoder.c */
+/* Values of the whole graph, from its inputs, which they declare: input_ids is returned, of the body's graph inputs_embeds.
+ * blocks/inputs.c, inputs_static.c, inputs_encoder.c */
 const gx_value *gx_block_inputs(gx_builder *b);
+const gx_value *gx_block_embedding_inputs(gx_builder *b); /* of the embedding's graph */
 const gx_value *gx_block_static_inputs(gx_builder *b);
 const gx_value *gx_block_encoder_inputs(gx_builder *b);
 
@@ -168,14 +171,21 @@ const gx_value *gx_block_linear(gx_builder *b, const char *leaf, const gx_value 
 /* input_ids [batch, sequence] as [tokens]. */
 const gx_value *gx_block_flat_ids(gx_builder *b, const gx_value *input_ids);
 
-/* ids [tokens] to the residual stream [tokens, hidden_size]. */
-const gx_value *gx_block_embedding(gx_builder *b, const gx_value *ids);
+/* The rows of the embedding for ids [tokens], times its multiplier and `multiply`: fp32 [tokens, hidden_size]. */
+const gx_value *gx_block_embedding(gx_builder *b, const gx_value *ids, double multiply);
 
 /* The rows `ids` [tokens] of a weight, or of several side by side that are stored alike: fp32 [tokens, their columns]. */
 const gx_value *gx_block_lookup(gx_builder *b, const gx_value *ids, gx_stored *const *stored, unsigned stored_count);
 
-/* b->layer_inputs, from the ids and the embedded stream. blocks/layer_inputs.c */
-void gx_block_layer_inputs(gx_builder *b, const gx_value *ids, const gx_value *stream);
+/* The rows of all layers' own embeddings for ids [tokens], times their multiplier: fp32 [tokens, num_hidden_layers * hidden_size_per_layer_input].
+ * blocks/layer_inputs.c */
+const gx_value *gx_block_layer_embedding(gx_builder *b, const gx_value *ids);
+
+/* b->layer_inputs, from those rows, in any shape, and the embedded stream. */
+void gx_block_layer_inputs(gx_builder *b, const gx_value *embedded, const gx_value *stream);
+
+/* The embedded stream [tokens, hidden_size] through all layers. layers.c */
+const gx_value *gx_build_layers(gx_builder *b, const gx_value *stream);
 
 /* What the layer's own input, gated by the stream, adds to it. */
 const gx_value *gx_block_layer_input(gx_builder *b, const gx_value *stream, const gx_layer *layer, uint32_t number);

@@ -9,6 +9,13 @@
  *   standard, primitive  position int64 [batch]: of the call's first id, row by row
  * and, where the call has several ids and only one row's logits are wanted, last_index int64 [batch]: which of them.
  *
+ * Apart: two dynamic graphs, one behind the other. The embedding's has the input input_ids and the outputs
+ *   inputs_embeds     fp32 [batch, sequence, hidden_size]: rows of the embedding, times its multiplier
+ *   per_layer_inputs  fp32 [batch, sequence, num_hidden_layers, hidden_size_per_layer_input], where layers have inputs of their
+ *                     own: rows of their embedding, times sqrt(hidden_size_per_layer_input)
+ * and the body's has these as inputs instead of input_ids. What follows from inputs_embeds is computed in the body, so a
+ * host may put other rows into it.
+ *
  * Encoder: inputs input_ids, attention_mask; outputs last_hidden_state [batch, sequence, hidden_size] and sentence_embedding [batch, dimension],
  * both fp32. Static: the same, with numbers as dimensions.
  */
@@ -41,7 +48,10 @@ typedef struct gx_static_form {
 /* Slots of a layer's cache: max_length, or fewer where it is bounded. */
 uint64_t gx_static_cache_length(const gx_static_form *form, const gx_profile *profile, const gx_layer *layer);
 
+typedef enum gx_decoder_piece { GX_DECODER_WHOLE, GX_DECODER_EMBEDDING, GX_DECODER_BODY } gx_decoder_piece;
+
 typedef struct gx_decoder_options {
+    gx_decoder_piece piece;
     const gx_policy *policy;   /* types and schemes of one precision */
     const gx_profile *profile;
     const gx_static_form *form; /* NULL: dynamic */

@@ -181,10 +181,15 @@ static bool same_scheme(const gx_scheme *a, const gx_scheme *b)
            a->zero_points == b->zero_points && a->transposed == b->transposed;
 }
 
+bool gx_stored_equal(const gx_stored *a, const gx_stored *b)
+{
+    return same_recipe(&a->recipe, &b->recipe) && same_scheme(&a->scheme, &b->scheme);
+}
+
 gx_stored *gx_graph_store(gx_graph *graph, const char *name, const gx_recipe *recipe, const gx_scheme *scheme, const char *rule)
 {
     for (gx_stored *stored = graph->stored; stored; stored = stored->next)
-        if (same_recipe(&stored->recipe, recipe) && same_scheme(&stored->scheme, scheme))
+        if (gx_stored_equal(stored, &(gx_stored){.recipe = *recipe, .scheme = *scheme}))
             return stored;
     gx_stored *stored = graph_alloc(graph, sizeof *stored);
     const char *copy = graph_copy(graph, name);

@@ -109,6 +109,9 @@ typedef struct gx_stored {
     struct gx_stored *next;
 } gx_stored;
 
+/* Whether these are the same bytes, in whichever graphs. */
+bool gx_stored_equal(const gx_stored *a, const gx_stored *b);
+
 typedef struct gx_initializer {
     gx_value value;
     const void *bytes; /* NULL: stored */

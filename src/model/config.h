@@ -27,6 +27,9 @@ gx_status gx_config_read(gx_model *model, gx_arena *arena, const gx_config_sourc
 /* config.json of the text decoder to write beside the output. */
 gx_status gx_config_for_output(yyjson_mut_doc **out, bool *is_source, const gx_config_source *source, gx_error *error) GX_MUST_USE;
 
+/* Puts that config into the one with which Transformers.js loads the family's decoder as two graphs; where it takes one, nothing. */
+gx_status gx_config_put_apart(yyjson_mut_doc *config, const gx_family *family, gx_error *error) GX_MUST_USE;
+
 /* The config of a GGUF file, as JSON text in `out`. */
 gx_status gx_gguf_config(gx_buffer *out, const gx_checkpoint *checkpoint, gx_error *error) GX_MUST_USE;
 

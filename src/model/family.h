@@ -73,6 +73,12 @@ typedef struct gx_config_defaults {
     uint32_t hidden_size_per_layer_input, vocab_size_per_layer_input; /* 0: Transformers does not read the keys in this family */
 } gx_config_defaults;
 
+/* The config.json around the text decoder's with which Transformers.js loads it as two graphs. */
+typedef struct gx_apart_config {
+    const char *model_type;   /* NULL: it loads the decoder as one graph, by the text decoder's own config */
+    const char *architecture;
+} gx_apart_config;
+
 struct gx_family {
     const char *name;
     const char *const *architectures; /* "Gemma3ForCausalLM", …; ends with NULL */
@@ -80,6 +86,7 @@ struct gx_family {
     const char *package_model_type;   /* of the multimodal package around it; NULL: none */
     const char *text_model_type;      /* written into config.json */
     const char *text_architecture;
+    gx_apart_config apart;
     const char *gguf_architecture; /* NULL: llama.cpp does not write it */
     const char *gguf_tokenizer;    /* the kind of tokenizer in its GGUF files, where that is one with merges; NULL: SentencePiece's */
     uint32_t gguf_27b_layers; /* how llama.cpp knows the 27B, whose attention scale GGUF does not store; 0: none */

@@ -46,7 +46,7 @@ static void write_value_info(gx_buffer *out, uint32_t field, const gx_value *val
     gx_buffer_deinit(&info);
 }
 
-static void write_graph(gx_buffer *out, uint32_t field, const gx_graph *graph, const char *data_name);
+static void write_graph(gx_buffer *out, uint32_t field, const gx_graph *graph, const char *const *data_names);
 
 static void write_attribute(gx_buffer *out, const gx_attribute *attribute)
 {
@@ -100,15 +100,10 @@ static void write_node(gx_buffer *out, const gx_node *node)
     gx_buffer_deinit(&message);
 }
 
-static void write_external(gx_buffer *tensor, const gx_initializer *initializer, const char *data_name)
+static void write_external(gx_buffer *tensor, const gx_initializer *initializer, const char *const *data_names)
 {
-    const unsigned file = initializer->stored->parts[initializer->part].file;
-    char location[512], number[32];
-    if (file == 0)
-        snprintf(location, sizeof location, "%s", data_name);
-    else
-        snprintf(location, sizeof location, "%s_%u", data_name, file);
-    write_entry(tensor, TENSOR_EXTERNAL_DATA, "location", location);
+    char number[32];
+    write_entry(tensor, TENSOR_EXTERNAL_DATA, "location", data_names[initializer->stored->parts[initializer->part].file]);
     snprintf(number, sizeof number, "%" PRIu64, initializer->stored->parts[initializer->part].offset);
     write_entry(tensor, TENSOR_EXTERNAL_DATA, "offset", number);
     snprintf(number, sizeof number, "%" PRIu64, initializer->stored->parts[initializer->part].nbytes);
@@ -116,7 +111,7 @@ static void write_external(gx_buffer *tensor, const gx_initializer *initializer,
     gx_wire_uint(tensor, TENSOR_DATA_LOCATION, DATA_LOCATION_EXTERNAL);
 }
 
-static void write_initializer(gx_buffer *out, const gx_initializer *initializer, const char *data_name)
+static void write_initializer(gx_buffer *out, const gx_initializer *initializer, const char *const *data_names)
 {
     gx_buffer tensor = {0};
     for (unsigned i = 0; i < initializer->value.shape.rank; i++)
@@ -124,7 +119,7 @@ static void write_initializer(gx_buffer *out, const gx_initializer *initializer,
     gx_wire_uint(&tensor, TENSOR_DATA_TYPE, (uint64_t)gx_dtype_get(initializer->value.dtype)->onnx_type);
     gx_wire_string(&tensor, TENSOR_NAME, initializer->value.name);
     if (initializer->stored)
-        write_external(&tensor, initializer, data_name);
+        write_external(&tensor, initializer, data_names);
     else
         gx_wire_bytes(&tensor, TENSOR_RAW_DATA, initializer->bytes, initializer->nbytes);
     gx_wire_message(out, GRAPH_INITIALIZER, &tensor);
@@ -144,14 +139,14 @@ static void write_inner_values(gx_buffer *out, const gx_graph *graph)
         }
 }
 
-static void write_graph(gx_buffer *out, uint32_t field, const gx_graph *graph, const char *data_name)
+static void write_graph(gx_buffer *out, uint32_t field, const gx_graph *graph, const char *const *data_names)
 {
     gx_buffer message = {0};
     for (const gx_node *node = graph->nodes; node; node = node->next)
         write_node(&message, node);
     gx_wire_string(&message, GRAPH_NAME, graph->name);
     for (const gx_initializer *initializer = graph->initializers; initializer; initializer = initializer->next)
-        write_initializer(&message, initializer, data_name);
+        write_initializer(&message, initializer, data_names);
     for (size_t i = 0; i < graph->input_count; i++)
         write_value_info(&message, GRAPH_INPUT, graph->inputs[i]);
     for (size_t i = 0; i < graph->output_count; i++)
@@ -171,12 +166,12 @@ static void write_opset(gx_buffer *out, const char *domain, int64_t version)
     gx_buffer_deinit(&message);
 }
 
-gx_status gx_model_write(gx_buffer *out, const gx_graph *graph, const char *data_name, gx_error *error)
+gx_status gx_model_write(gx_buffer *out, const gx_graph *graph, const char *const *data_names, gx_error *error)
 {
     gx_wire_uint(out, MODEL_IR_VERSION, (uint64_t)graph->ir_version);
     gx_wire_string(out, MODEL_PRODUCER_NAME, "gemma-onnx");
     gx_wire_string(out, MODEL_PRODUCER_VERSION, gx_version());
-    write_graph(out, MODEL_GRAPH, graph, data_name);
+    write_graph(out, MODEL_GRAPH, graph, data_names);
     write_opset(out, "", graph->opset);
     if (graph->microsoft_opset)
         write_opset(out, "com.microsoft", graph->microsoft_opset);

@@ -4,8 +4,8 @@
 
 #include "graph/graph.h"
 
-/* Appends a ModelProto. `data_name`: the first external data file's name ("model.onnx_data"); file n > 0 is
- * "<data_name>_<n>". Every stored part must have its place. */
-gx_status gx_model_write(gx_buffer *out, const gx_graph *graph, const char *data_name, gx_error *error) GX_MUST_USE;
+/* Appends a ModelProto. `data_names`: of the external data files, by the index that stored parts have ("model.onnx_data", …).
+ * Every stored part must have its place. */
+gx_status gx_model_write(gx_buffer *out, const gx_graph *graph, const char *const *data_names, gx_error *error) GX_MUST_USE;
 
 #endif

@@ -1,6 +1,7 @@
 /* Stages config.json, generation_config.json and the tokenizer's files. */
 #include <string.h>
 
+#include "model/config.h"
 #include "pipeline/companions.h"
 #include "pipeline/gguf_companions.h"
 
@@ -13,8 +14,18 @@ static const char *const carried[] = {
     "config_sentence_transformers.json", "sentence_bert_config.json",
 };
 
-/* {"model_q4.onnx": 1}: how many external data files belong to each model; a page cannot list a folder. Entries of an
- * earlier build in the same folder stay. */
+static void count_external_data(yyjson_mut_doc *doc, yyjson_mut_val *files, const gx_target *target)
+{
+    for (unsigned i = 0; i < target->graph_count; i++) {
+        const gx_target_graph *graph = &target->graphs[i];
+        yyjson_mut_obj_remove_key(files, graph->name);
+        if (graph->data_files)
+            yyjson_mut_obj_add_uint(doc, files, graph->name, graph->data_files);
+    }
+}
+
+/* {"model_q4.onnx": 1}: how many external data files belong to each model that has its own; a page cannot list a folder. Entries
+ * of an earlier build in the same folder stay. */
 static gx_status add_external_data(yyjson_mut_doc *doc, const gx_plan *plan, yyjson_val *earlier, gx_error *error)
 {
     yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
@@ -31,10 +42,8 @@ static gx_status add_external_data(yyjson_mut_doc *doc, const gx_plan *plan, yyj
     yyjson_val *key, *value;
     yyjson_obj_foreach(earlier, index, count, key, value)
         yyjson_mut_obj_add(files, yyjson_val_mut_copy(doc, key), yyjson_val_mut_copy(doc, value));
-    for (unsigned t = 0; t < plan->target_count && !plan->request; t++) {
-        yyjson_mut_obj_remove_key(files, plan->targets[t].graphs[0].name);
-        yyjson_mut_obj_add_uint(doc, files, plan->targets[t].graphs[0].name, plan->targets[t].data_files);
-    }
+    for (unsigned t = 0; t < plan->target_count && !plan->request; t++)
+        count_external_data(doc, files, &plan->targets[t]);
     return GX_OK;
 }
 
@@ -50,7 +59,10 @@ static gx_status stage_config(gx_staging *staging, const gx_plan *plan, const ch
     char *text = NULL;
     size_t nbytes = 0;
     gx_status status = GX_OK;
-    if (!plan->request || settings) /* Transformers.js has no use for static graphs, but for what was built beside them */
+    const bool for_host = !plan->request || settings; /* Transformers.js has no use for static graphs, but for what was built beside them */
+    if (for_host)
+        status = gx_config_put_apart(plan->model->config, plan->model->family, error);
+    if (status == GX_OK && for_host)
         status = add_external_data(plan->model->config, plan, yyjson_obj_get(settings, "use_external_data_format"), error);
     if (status == GX_OK)
         status = gx_json_write(&text, &nbytes, plan->model->config, error);

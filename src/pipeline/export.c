@@ -64,7 +64,7 @@ typedef struct job {
 /* Existing models and data files are kept unless --force; config, tokenizer and manifest are merged or made again. */
 static gx_status check_not_there(const job *j, const char *name, gx_error *error)
 {
-    char *path = name ? gx_path_join(j->plan->arena, j->models_dir, name) : NULL;
+    char *path = gx_path_join(j->plan->arena, j->models_dir, name);
     if (!path)
         return gx_fail_memory(error);
     if (gx_path_exists(path) && !j->options->force)
@@ -79,7 +79,7 @@ static gx_status check_output(const job *j, gx_error *error)
         for (unsigned i = 0; i < target->graph_count; i++)
             GX_TRY(check_not_there(j, target->graphs[i].name, error));
         for (unsigned i = 0; i < target->data_files; i++)
-            GX_TRY(check_not_there(j, gx_plan_data_name(j->plan, target, i), error));
+            GX_TRY(check_not_there(j, target->data_names[i], error));
     }
     return GX_OK;
 }
@@ -149,7 +149,7 @@ static gx_status stage_manifest(job *j, gx_error *error)
 static gx_status stage_model(job *j, const gx_target *target, gx_target_graph *entry, gx_error *error)
 {
     gx_buffer bytes = {0};
-    gx_status status = gx_model_write(&bytes, entry->graph, target->data_name, error);
+    gx_status status = gx_model_write(&bytes, entry->graph, target->data_names, error);
     char *path = gx_path_join(j->plan->arena, j->models_dir, entry->name);
     if (status == GX_OK && !path)
         status = gx_fail_memory(error);

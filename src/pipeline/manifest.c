@@ -37,24 +37,20 @@ static void add_tensor(yyjson_mut_doc *doc, yyjson_mut_val *tensors, const gx_st
     yyjson_mut_obj_add_uint(doc, entry, "bytes", nbytes);
 }
 
-static gx_status add_target(yyjson_mut_doc *doc, yyjson_mut_val *precisions, const gx_plan *plan, const gx_target *target,
-                            const gx_build_options *options, gx_error *error)
+static void add_target(yyjson_mut_doc *doc, yyjson_mut_val *precisions, const gx_plan *plan, const gx_target *target, const gx_build_options *options)
 {
     yyjson_mut_val *entry = yyjson_mut_obj_add_obj(doc, precisions, target->policy->name);
-    if (plan->request) {
+    if (!plan->request)
+        yyjson_mut_obj_add_strcpy(doc, entry, "model", target->graphs[0].name);
+    if (plan->request || target->graph_count > 1) {
         yyjson_mut_val *models = yyjson_mut_obj_add_arr(doc, entry, "models");
         for (unsigned i = 0; i < target->graph_count; i++)
             yyjson_mut_arr_add_strcpy(doc, models, target->graphs[i].name);
-    } else {
-        yyjson_mut_obj_add_strcpy(doc, entry, "model", target->graphs[0].name);
     }
     yyjson_mut_val *data = yyjson_mut_obj_add_arr(doc, entry, "data");
     for (unsigned i = 0; i < target->data_files; i++) {
-        const char *name = gx_plan_data_name(plan, target, i);
-        if (!name)
-            return gx_fail_memory(error);
         yyjson_mut_val *file = yyjson_mut_arr_add_obj(doc, data);
-        yyjson_mut_obj_add_strcpy(doc, file, "name", name);
+        yyjson_mut_obj_add_strcpy(doc, file, "name", target->data_names[i]);
         yyjson_mut_obj_add_uint(doc, file, "bytes", target->data_nbytes[i]);
     }
     yyjson_mut_obj_add_str(doc, entry, "profile", plan->profile->name);
@@ -69,9 +65,8 @@ static gx_status add_target(yyjson_mut_doc *doc, yyjson_mut_val *precisions, con
     }
     yyjson_mut_obj_add_real(doc, entry, "residual_scale", target->residual_scale);
     yyjson_mut_val *tensors = yyjson_mut_obj_add_arr(doc, entry, "tensors");
-    for (const gx_stored *stored = gx_target_stored(target); stored; stored = stored->next)
-        add_tensor(doc, tensors, stored);
-    return GX_OK;
+    for (size_t i = 0; i < target->stored_count; i++)
+        add_tensor(doc, tensors, target->stored[i]);
 }
 
 static bool is_same_file(yyjson_val *old, const gx_file *file, const char *hash)
@@ -117,18 +112,16 @@ gx_status gx_manifest_make(char **out, size_t *nbytes, const gx_plan *plan, cons
     yyjson_mut_obj_add_str(doc, root, "version", gx_version());
     add_source(doc, root, plan, hashes);
     yyjson_mut_val *forms[2] = {yyjson_mut_obj_add_obj(doc, root, "precisions"), yyjson_mut_obj_add_obj(doc, root, "static_precisions")};
-    gx_status status = GX_OK;
-    for (unsigned t = 0; status == GX_OK && t < plan->target_count; t++)
-        status = add_target(doc, forms[plan->request != NULL], plan, &plan->targets[t], options, error);
-    if (status == GX_OK && gx_manifest_is_same_origin(old, plan, hashes)) {
+    for (unsigned t = 0; t < plan->target_count; t++)
+        add_target(doc, forms[plan->request != NULL], plan, &plan->targets[t], options);
+    if (gx_manifest_is_same_origin(old, plan, hashes)) {
         keep_old(doc, forms[0], yyjson_obj_get(old, "precisions"));
         if (!plan->request) /* a folder holds one pair */
             keep_old(doc, forms[1], yyjson_obj_get(old, "static_precisions"));
     }
-    if (status == GX_OK && yyjson_mut_obj_size(forms[1]) == 0)
+    if (yyjson_mut_obj_size(forms[1]) == 0)
         yyjson_mut_obj_remove_key(root, "static_precisions");
-    if (status == GX_OK)
-        status = gx_json_write(out, nbytes, doc, error);
+    const gx_status status = gx_json_write(out, nbytes, doc, error);
     yyjson_mut_doc_free(doc);
     return status;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "model/family.h"
 #include "pipeline/plan.h"
 #include "pipeline/residual_scale.h"
 #include "pipeline/stream_importance.h"
@@ -23,49 +24,79 @@ static uint64_t alignment_of(uint64_t nbytes)
     return nbytes >= 1u << 20 ? 65536 : nbytes >= 65536 ? 4096 : 64;
 }
 
+static gx_status add_data_file(gx_target *target, gx_target_graph *owner, gx_arena *arena, gx_error *error)
+{
+    if (target->data_files == GX_PLAN_MAX_DATA_FILES)
+        return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s needs more than %u external data files", target->graphs[0].name, GX_PLAN_MAX_DATA_FILES);
+    const unsigned number = owner->data_files++;
+    const char *name = number == 0 ? owner->data_name : gx_arena_printf(arena, "%s_%u", owner->data_name, number);
+    target->data_names[target->data_files++] = name;
+    return name ? GX_OK : gx_fail_memory(error);
+}
+
 /* Browsers take several data files, drivers of a static pair one: `limit` bytes each. */
-static gx_status place_part(gx_target *target, gx_stored *stored, int part, uint64_t limit, gx_error *error)
+static gx_status place_part(gx_target *target, gx_target_graph *owner, gx_stored *stored, int part, uint64_t limit, gx_arena *arena, gx_error *error)
 {
     const uint64_t nbytes = stored->parts[part].nbytes;
     if (nbytes == 0)
         return GX_OK;
-    uint64_t *end = &target->data_nbytes[target->data_files - 1];
-    uint64_t offset = gx_align_up(*end, alignment_of(nbytes));
-    if (*end > 0 && offset + nbytes > limit) {
-        if (target->data_files == GX_PLAN_MAX_DATA_FILES)
-            return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s needs more than %u external data files", target->graphs[0].name, GX_PLAN_MAX_DATA_FILES);
-        end = &target->data_nbytes[target->data_files++];
+    uint64_t end = target->data_nbytes[target->data_files - 1], offset = gx_align_up(end, alignment_of(nbytes));
+    if (end > 0 && offset + nbytes > limit) {
+        GX_TRY(add_data_file(target, owner, arena, error));
         offset = 0;
     }
     stored->parts[part].file = target->data_files - 1;
     stored->parts[part].offset = offset;
-    *end = offset + nbytes;
+    target->data_nbytes[target->data_files - 1] = offset + nbytes;
     return GX_OK;
 }
 
-static gx_status place_all(gx_target *target, uint64_t limit, gx_error *error)
+static gx_status place_graph(gx_target *target, gx_target_graph *owner, uint64_t limit, gx_arena *arena, gx_error *error)
 {
-    target->data_files = 1;
-    for (gx_stored *stored = target->graphs[0].graph->stored; stored; stored = stored->next)
+    GX_TRY(add_data_file(target, owner, arena, error));
+    for (gx_stored *stored = owner->graph->stored; stored; stored = stored->next) {
+        target->stored[target->stored_count++] = stored;
         for (int part = 0; part < GX_PART_COUNT; part++)
-            GX_TRY(place_part(target, stored, part, limit, error));
+            GX_TRY(place_part(target, owner, stored, part, limit, arena, error));
+    }
     return GX_OK;
 }
 
-/* Graphs of one target store the same weights in the same order: the others read what the first one placed. */
-static void adopt_places(gx_target *target)
+/* A weight that another graph placed, under the same name. */
+static const gx_stored *find_placed(const gx_target *target, size_t *at, const char *name)
 {
-    for (unsigned i = 1; i < target->graph_count; i++) {
-        const gx_stored *placed = gx_target_stored(target);
-        gx_stored *stored = target->graphs[i].graph->stored;
-        for (; placed && stored; placed = placed->next, stored = stored->next) {
-            if (strcmp(placed->name, stored->name) != 0)
-                GX_BUG("two graphs of a precision store different weights");
-            memcpy(stored->parts, placed->parts, sizeof stored->parts);
-        }
-        if (placed || stored)
-            GX_BUG("two graphs of a precision store different weights");
+    for (size_t tried = 0; tried < target->stored_count; tried++, ++*at) {
+        *at %= target->stored_count;
+        if (strcmp(target->stored[*at]->name, name) == 0)
+            return target->stored[(*at)++];
     }
+    GX_BUG("a graph of a precision reads a weight that none stores");
+}
+
+/* Graphs of one target store the same weights, mostly in the same order. */
+static void adopt_places(gx_target *target, gx_target_graph *reader)
+{
+    size_t at = 0;
+    for (gx_stored *stored = reader->graph->stored; stored; stored = stored->next)
+        memcpy(stored->parts, find_placed(target, &at, stored->name)->parts, sizeof stored->parts);
+}
+
+static gx_status place_all(gx_target *target, uint64_t limit, gx_arena *arena, gx_error *error)
+{
+    size_t count = 0;
+    for (unsigned i = 0; i < target->graph_count; i++)
+        for (const gx_stored *stored = target->graphs[i].data_name ? target->graphs[i].graph->stored : NULL; stored; stored = stored->next)
+            count++;
+    target->stored = GX_NEW_ARRAY(arena, const gx_stored *, count);
+    if (!target->stored)
+        return gx_fail_memory(error);
+    for (unsigned i = 0; i < target->graph_count; i++)
+        if (target->graphs[i].data_name)
+            GX_TRY(place_graph(target, &target->graphs[i], limit, arena, error));
+    for (unsigned i = 0; i < target->graph_count; i++)
+        if (!target->graphs[i].data_name)
+            adopt_places(target, &target->graphs[i]);
+    return GX_OK;
 }
 
 /* ---- graphs ---- */
@@ -81,15 +112,39 @@ static gx_decoder_options decoder_options(const gx_target *target, const gx_plan
                                 .importance = gx_policy_has_blocks(target->policy) ? plan->importance : NULL};
 }
 
-static gx_status make_dynamic_graph(gx_target *target, gx_plan *plan, const gx_build_options *options, gx_error *error)
+/* A file of a dynamic build. */
+typedef struct layout_row {
+    const char *name; /* in front of the precision's suffix */
+    gx_decoder_piece piece;
+    bool owns_data;
+} layout_row;
+
+#define LAYOUT_ROWS 3u
+
+static const layout_row whole[LAYOUT_ROWS] = {{"model", GX_DECODER_WHOLE, true}};
+
+/* A session of Transformers.js sees data files of its own name alone: those of the two pieces hold all weights. */
+static const layout_row apart[LAYOUT_ROWS] = {
+    {"model", GX_DECODER_WHOLE, false}, {"embed_tokens", GX_DECODER_EMBEDDING, true}, {"decoder_model_merged", GX_DECODER_BODY, true}};
+
+static gx_status make_dynamic_graph(gx_target *target, gx_plan *plan, const layout_row *row, const gx_build_options *options, gx_error *error)
 {
-    const gx_decoder_options decoder = decoder_options(target, plan, options);
+    gx_decoder_options decoder = decoder_options(target, plan, options);
     gx_target_graph *entry = &target->graphs[target->graph_count++];
-    entry->name = gx_arena_printf(plan->arena, "model%s.onnx", target->policy->suffix);
-    target->data_name = gx_arena_printf(plan->arena, "model%s.onnx_data", target->policy->suffix);
-    if (!entry->name || !target->data_name)
+    decoder.piece = row->piece;
+    entry->name = gx_arena_printf(plan->arena, "%s%s.onnx", row->name, target->policy->suffix);
+    entry->data_name = row->owns_data && entry->name ? gx_arena_printf(plan->arena, "%s_data", entry->name) : NULL;
+    if (!entry->name || (row->owns_data && !entry->data_name))
         return gx_fail_memory(error);
     return gx_decoder_build(&entry->graph, plan->arena, plan->model, &decoder, error);
+}
+
+static gx_status make_dynamic_graphs(gx_target *target, gx_plan *plan, const gx_build_options *options, gx_error *error)
+{
+    const layout_row *rows = plan->model->family->apart.model_type ? apart : whole;
+    for (unsigned i = 0; i < LAYOUT_ROWS && rows[i].name; i++)
+        GX_TRY(make_dynamic_graph(target, plan, &rows[i], options, error));
+    return GX_OK;
 }
 
 /* What a graph of an encoder or a decoder's prefill is called: the first one plainly, others by their length. */
@@ -130,8 +185,8 @@ static gx_status make_static_graphs(gx_target *target, gx_plan *plan, const gx_b
     const gx_static_request *request = plan->request;
     const bool plain = gx_precision_from_name(target->policy->name) == request->plain_precision;
     const char *suffix = plain ? "" : gx_arena_printf(plan->arena, "_%s", target->policy->name);
-    target->data_name = suffix ? gx_arena_printf(plan->arena, "gemma%s.onnx_data", suffix) : NULL;
-    if (!target->data_name)
+    target->graphs[0].data_name = suffix ? gx_arena_printf(plan->arena, "gemma%s.onnx_data", suffix) : NULL;
+    if (!target->graphs[0].data_name)
         return gx_fail_memory(error);
     const gx_static_form form = gx_static_request_form(request);
     for (unsigned i = 0; i < request->sequence_count; i++)
@@ -145,14 +200,11 @@ static gx_status make_target(gx_target *target, gx_plan *plan, const gx_policy *
     target->residual_scale = 1;
     if (policy->activation == GX_DTYPE_F16)
         GX_TRY(gx_residual_scale(&target->residual_scale, plan->model, error));
-    if (!plan->request) {
-        GX_TRY(make_dynamic_graph(target, plan, options, error));
-        return place_all(target, DATA_FILE_LIMIT, error);
-    }
-    GX_TRY(make_static_graphs(target, plan, options, error));
-    GX_TRY(place_all(target, UINT64_MAX, error));
-    adopt_places(target);
-    return GX_OK;
+    if (plan->request)
+        GX_TRY(make_static_graphs(target, plan, options, error));
+    else
+        GX_TRY(make_dynamic_graphs(target, plan, options, error));
+    return place_all(target, plan->request ? UINT64_MAX : DATA_FILE_LIMIT, plan->arena, error);
 }
 
 /* ---- reads ---- */
@@ -179,20 +231,44 @@ static use *find_use(use **list, gx_arena *arena, const gx_weight *weight)
     return entry;
 }
 
+/* The destination of the same bytes in the same target; NULL: there is none. */
+static gx_destination *find_twin(const use *entry, unsigned target, const gx_stored *stored)
+{
+    for (gx_destination *d = entry->destinations; d; d = d->next)
+        if (d->target == target && gx_stored_equal(d->stored, stored))
+            return d;
+    return NULL;
+}
+
+static gx_status add_destination(use *entry, const gx_destination *destination, gx_arena *arena, gx_error *error)
+{
+    gx_destination *twin = find_twin(entry, destination->target, destination->stored);
+    if (twin) {
+        twin->twin = destination->stored;
+        return GX_OK;
+    }
+    gx_destination *added = GX_NEW(arena, gx_destination);
+    if (!added)
+        return gx_fail_memory(error);
+    *added = *destination;
+    added->next = entry->destinations;
+    entry->destinations = added;
+    return GX_OK;
+}
+
 static gx_status collect_uses(use **uses, gx_plan *plan, gx_error *error)
 {
     const gx_tensor *first = gx_checkpoint_tensor(plan->model->checkpoint, 0);
     for (unsigned t = 0; t < plan->target_count; t++) {
-        for (const gx_stored *stored = gx_target_stored(&plan->targets[t]); stored; stored = stored->next) {
+        for (size_t s = 0; s < plan->targets[t].stored_count; s++) {
+            const gx_stored *stored = plan->targets[t].stored[s];
             uint64_t row = 0;
             for (unsigned i = 0; i < stored->recipe.source_count; i++) {
                 const gx_weight *weight = stored->recipe.sources[i];
                 use *entry = find_use(&uses[weight->tensor - first], plan->arena, weight);
-                gx_destination *destination = GX_NEW(plan->arena, gx_destination);
-                if (!entry || !destination)
+                if (!entry)
                     return gx_fail_memory(error);
-                *destination = (gx_destination){.target = t, .stored = stored, .first_row = row, .next = entry->destinations};
-                entry->destinations = destination;
+                GX_TRY(add_destination(entry, &(gx_destination){.target = t, .stored = stored, .first_row = row}, plan->arena, error));
                 row += weight->rows;
             }
         }
@@ -372,9 +448,4 @@ uint64_t gx_plan_output_nbytes(const gx_plan *plan)
         for (unsigned i = 0; i < plan->targets[t].data_files; i++)
             total += plan->targets[t].data_nbytes[i];
     return total;
-}
-
-const char *gx_plan_data_name(const gx_plan *plan, const gx_target *target, unsigned index)
-{
-    return index == 0 ? target->data_name : gx_arena_printf(plan->arena, "%s_%u", target->data_name, index);
 }

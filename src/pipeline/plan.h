@@ -32,30 +32,30 @@ typedef struct gx_target_graph {
     const char *name;          /* "model_q4.onnx", "gemma_prefill.onnx" */
     uint64_t sequence_length;  /* 0: dynamic */
     uint64_t nbytes;           /* of the .onnx file; 0 until it is written */
+    const char *data_name;     /* its first data file, "model_q4.onnx_data"; further ones get "_1", "_2", …; NULL: it reads those of other graphs */
+    unsigned data_files;
 } gx_target_graph;
 
-/* One precision: its graphs, which read the same weights, and its files. */
+/* One precision: its graphs and its files. */
 typedef struct gx_target {
     const gx_policy *policy;
-    gx_target_graph graphs[GX_TARGET_MAX_GRAPHS]; /* static: one prefill graph per sequence length, then decode */
+    /* The first one is the whole decoder; static: one prefill graph per sequence length, then decode. */
+    gx_target_graph graphs[GX_TARGET_MAX_GRAPHS];
     unsigned graph_count;
-    const char *data_name; /* "model_q4.onnx_data"; further files get "_1", "_2", … */
-    unsigned data_files;
+    const gx_stored **stored; /* [stored_count]: what is in the data files */
+    size_t stored_count;
+    const char *data_names[GX_PLAN_MAX_DATA_FILES]; /* of all graphs, one graph's after another's */
     uint64_t data_nbytes[GX_PLAN_MAX_DATA_FILES];
+    unsigned data_files;
     double residual_scale;
 } gx_target;
-
-/* What is stored in a target's data files. */
-static inline const gx_stored *gx_target_stored(const gx_target *target)
-{
-    return target->graphs[0].graph->stored;
-}
 
 /* Where rows of a source tensor go. */
 typedef struct gx_destination {
     unsigned target;
     const gx_stored *stored;
-    uint64_t first_row; /* of the stored matrix */
+    const gx_stored *twin; /* the same bytes for another graph of the target: a tied embedding and its head; NULL: none */
+    uint64_t first_row;    /* of the stored matrix */
     struct gx_destination *next;
 } gx_destination;
 
@@ -96,8 +96,5 @@ static inline const char *gx_plan_folder(const gx_plan *plan)
 
 /* Bytes of all data files. */
 uint64_t gx_plan_output_nbytes(const gx_plan *plan);
-
-/* The name of a target's data file `index`, in the arena; NULL when memory is out. */
-const char *gx_plan_data_name(const gx_plan *plan, const gx_target *target, unsigned index);
 
 #endif

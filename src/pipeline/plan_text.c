@@ -24,10 +24,11 @@ static void describe_target(gx_buffer *out, const gx_plan *plan, const gx_target
         gx_buffer_printf(out, " %s%s", folder, target->graphs[i].name);
     gx_buffer_append_text(out, "\n");
     for (unsigned i = 0; i < target->data_files; i++)
-        gx_buffer_printf(out, "  %s%-45s %12.1f MB\n", folder, gx_plan_data_name(plan, target, i), megabytes(target->data_nbytes[i]));
+        gx_buffer_printf(out, "  %s%-45s %12.1f MB\n", folder, target->data_names[i], megabytes(target->data_nbytes[i]));
     if (target->residual_scale != 1)
         gx_buffer_printf(out, "  residual stream times %g\n", target->residual_scale);
-    for (const gx_stored *stored = gx_target_stored(target); stored; stored = stored->next) {
+    for (size_t i = 0; i < target->stored_count; i++) {
+        const gx_stored *stored = target->stored[i];
         gx_scheme_name(&stored->scheme, scheme, sizeof scheme);
         gx_buffer_printf(out, "  %-62s %10.3f MB  %-34s %s\n", stored->name, megabytes(stored_nbytes(stored)), scheme, stored->rule);
     }
@@ -48,7 +49,7 @@ static void describe_text(gx_buffer *out, const gx_plan *plan)
     gx_buffer_printf(out, "\nread %.1f MB once, write %.1f MB\n", megabytes(plan->source_nbytes), megabytes(gx_plan_output_nbytes(plan)));
 }
 
-static void describe_target_json(yyjson_mut_doc *doc, yyjson_mut_val *targets, const gx_plan *plan, const gx_target *target)
+static void describe_target_json(yyjson_mut_doc *doc, yyjson_mut_val *targets, const gx_target *target)
 {
     char scheme[96];
     yyjson_mut_val *entry = yyjson_mut_arr_add_obj(doc, targets);
@@ -60,12 +61,12 @@ static void describe_target_json(yyjson_mut_doc *doc, yyjson_mut_val *targets, c
     yyjson_mut_val *files = yyjson_mut_obj_add_arr(doc, entry, "data");
     for (unsigned i = 0; i < target->data_files; i++) {
         yyjson_mut_val *file = yyjson_mut_arr_add_obj(doc, files);
-        const char *name = gx_plan_data_name(plan, target, i);
-        yyjson_mut_obj_add_strcpy(doc, file, "name", name ? name : "");
+        yyjson_mut_obj_add_strcpy(doc, file, "name", target->data_names[i]);
         yyjson_mut_obj_add_uint(doc, file, "bytes", target->data_nbytes[i]);
     }
     yyjson_mut_val *tensors = yyjson_mut_obj_add_arr(doc, entry, "tensors");
-    for (const gx_stored *stored = gx_target_stored(target); stored; stored = stored->next) {
+    for (size_t i = 0; i < target->stored_count; i++) {
+        const gx_stored *stored = target->stored[i];
         yyjson_mut_val *tensor = yyjson_mut_arr_add_obj(doc, tensors);
         gx_scheme_name(&stored->scheme, scheme, sizeof scheme);
         yyjson_mut_obj_add_strcpy(doc, tensor, "name", stored->name);
@@ -87,7 +88,7 @@ static gx_status describe_json(const gx_plan *plan, const gx_build_options *opti
     yyjson_mut_obj_add_uint(doc, root, "write_bytes", gx_plan_output_nbytes(plan));
     yyjson_mut_val *targets = yyjson_mut_obj_add_arr(doc, root, "files");
     for (unsigned t = 0; t < plan->target_count; t++)
-        describe_target_json(doc, targets, plan, &plan->targets[t]);
+        describe_target_json(doc, targets, &plan->targets[t]);
     const gx_status status = gx_document_send(doc, options->text, options->text_context, error);
     yyjson_mut_doc_free(doc);
     return status;

@@ -77,7 +77,7 @@ static void add_graph(yyjson_mut_doc *doc, yyjson_mut_val *graphs, const gx_plan
 static void add_precision(yyjson_mut_doc *doc, yyjson_mut_val *precisions, const gx_plan *plan, const gx_target *target)
 {
     yyjson_mut_val *entry = yyjson_mut_obj_add_obj(doc, precisions, target->policy->name);
-    yyjson_mut_obj_add_str(doc, entry, "data", target->data_name);
+    yyjson_mut_obj_add_str(doc, entry, "data", target->data_names[0]);
     if (!plan->model->bidirectional)
         yyjson_mut_obj_add_str(doc, entry, "cache_dtype", dtype_name(target->policy->activation));
     yyjson_mut_val *graphs = yyjson_mut_obj_add_arr(doc, entry, "graphs");

@@ -151,15 +151,12 @@ static gx_status weigh_one(gx_verify_weight *out, sums *all, const weighing *w, 
 
 static gx_status weigh_all(gx_verification *v, gx_verify_result *result, const weighing *w, gx_error *error)
 {
-    size_t count = 0;
-    for (const gx_stored *stored = gx_target_stored(w->target); stored; stored = stored->next)
-        count++;
-    result->weights = GX_NEW_ARRAY(v->arena, gx_verify_weight, count);
+    result->weights = GX_NEW_ARRAY(v->arena, gx_verify_weight, w->target->stored_count);
     if (!result->weights)
         return gx_fail_memory(error);
     sums all = {0};
-    for (const gx_stored *stored = gx_target_stored(w->target); stored; stored = stored->next)
-        GX_TRY(weigh_one(&result->weights[result->weight_count++], &all, w, stored, v->arena, error));
+    for (size_t i = 0; i < w->target->stored_count; i++)
+        GX_TRY(weigh_one(&result->weights[result->weight_count++], &all, w, w->target->stored[i], v->arena, error));
     result->weight_error = relative(all.error, all.square);
     return GX_OK;
 }
@@ -167,8 +164,7 @@ static gx_status weigh_all(gx_verification *v, gx_verify_result *result, const w
 static gx_status open_files(weighing *w, const gx_plan *plan, const char *folder, gx_error *error)
 {
     for (unsigned i = 0; i < w->target->data_files; i++) {
-        const char *name = gx_plan_data_name(plan, w->target, i);
-        const char *path = name ? gx_path_join(plan->arena, folder, name) : NULL;
+        const char *path = gx_path_join(plan->arena, folder, w->target->data_names[i]);
         if (!path)
             return gx_fail_memory(error);
         GX_TRY(gx_file_open(&w->files[i], path, error));

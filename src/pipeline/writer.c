@@ -120,15 +120,23 @@ static gx_status write_transposed(gx_output *output, const gx_stored *stored, ui
     return GX_OK;
 }
 
-static gx_status write_part(writing *w, const workspace *space, const gx_destination *d, gx_part part, uint64_t first_row, uint64_t rows,
+static gx_status write_part(writing *w, const workspace *space, unsigned target, const gx_stored *stored, gx_part part, uint64_t first_row, uint64_t rows,
                             const uint8_t *bytes, gx_error *error)
 {
-    const gx_stored *stored = d->stored;
-    gx_output *output = w->outputs[d->target][stored->parts[part].file];
+    gx_output *output = w->outputs[target][stored->parts[part].file];
     if (part == GX_PART_VALUES && stored->scheme.transposed)
         return write_transposed(output, stored, first_row, rows, bytes, space->turned, error);
     const uint64_t row_nbytes = gx_scheme_part_row_nbytes(&stored->scheme, part, gx_recipe_columns(&stored->recipe));
     return gx_output_write(output, stored->parts[part].offset + first_row * row_nbytes, bytes, rows * row_nbytes, error);
+}
+
+static gx_status write_parts(writing *w, const workspace *space, const gx_task *task, const gx_destination *d, const gx_stored *stored, void *const parts[GX_PART_COUNT],
+                             gx_error *error)
+{
+    for (int part = 0; part < GX_PART_COUNT; part++)
+        if (stored->parts[part].nbytes)
+            GX_TRY(write_part(w, space, d->target, stored, (gx_part)part, d->first_row + task->first_row, task->rows, parts[part], error));
+    return GX_OK;
 }
 
 static gx_status check_embedding(const writing *w, const gx_task *task, const gx_destination *d, const float *values, gx_error *error)
@@ -183,10 +191,8 @@ static gx_status encode(writing *w, const workspace *space, const gx_task *task,
                       (unsigned long long)task->first_row);
         return status;
     }
-    for (int part = 0; part < GX_PART_COUNT; part++)
-        if (stored->parts[part].nbytes)
-            GX_TRY(write_part(w, space, d, (gx_part)part, d->first_row + task->first_row, task->rows, parts[part], error));
-    return GX_OK;
+    GX_TRY(write_parts(w, space, task, d, stored, parts, error));
+    return d->twin ? write_parts(w, space, task, d, d->twin, parts, error) : GX_OK;
 }
 
 /* ---- one task ---- */
@@ -247,8 +253,7 @@ static gx_status create_outputs(writing *w, const char *folder, gx_error *error)
     for (unsigned t = 0; t < w->plan->target_count; t++) {
         const gx_target *target = &w->plan->targets[t];
         for (unsigned i = 0; i < target->data_files; i++) {
-            const char *name = gx_plan_data_name(w->plan, target, i);
-            const char *path = name ? gx_path_join(w->plan->arena, folder, name) : NULL;
+            const char *path = gx_path_join(w->plan->arena, folder, target->data_names[i]);
             if (!path)
                 return gx_fail_memory(error);
             GX_TRY(gx_staging_create(w->staging, &w->outputs[t][i], path, error));

@@ -5,7 +5,7 @@ import shutil
 
 import onnx
 
-from harness import PRECISIONS, REAL, TINY, Problems, Skip, check, checkpoint_names
+from harness import PRECISIONS, REAL, TINY, Problems, Skip, check, checkpoint_names, pieces_of
 
 HOST = "transformers.js_config"
 
@@ -22,7 +22,8 @@ def config(environment, name):
     out = environment.program.build(TINY / name, environment.scratch / "out", precisions=("fp32", "q8"))
     written = json.loads((out / "config.json").read_text())
     files = written.get(HOST, {}).get("use_external_data_format")
-    problems.check(files == {"model.onnx": 1, "model_quantized.onnx": 1}, f"{HOST}: {written.get(HOST)}")
+    owners = [f"{piece}.onnx" for file in ("model", "model_quantized") for piece in pieces_of(name, file)]
+    problems.check(files == dict.fromkeys(owners, 1), f"{HOST}: {written.get(HOST)}")
     loaded = AutoConfig.from_pretrained(out).get_text_config()
     if not name.endswith(".gguf"):
         judged = AutoConfig.from_pretrained(TINY / name).get_text_config()

@@ -10,7 +10,7 @@ import numpy as np
 
 import synthetic
 from exported import Exported
-from harness import ARGUMENT, IO, PRECISIONS, TINY, Problems, Skip, check, check_nothing_left, checkpoint_names, files_under
+from harness import ARGUMENT, IO, PRECISIONS, TINY, Problems, Skip, check, check_nothing_left, checkpoint_names, files_under, pieces_of
 
 LOCAL = ".gemma-onnx.local.json"  # where this machine keeps the source: not part of the result
 
@@ -86,23 +86,30 @@ def ranges(exported):
     return sorted({p for p in map(exported.place, exported.initializers) if p})
 
 
+def check_filled(problems, path):
+    """The model's own data file has its tensors one after another, and nothing else. Returns their ranges."""
+    places = ranges(Exported(path))
+    end = 0
+    for file_name, offset, length in places:
+        problems.check(file_name == f"{path.name}_data", f"{path.name}: data in {file_name}")
+        problems.check(offset >= end, f"{path.name}: bytes {offset} … overlap those before")
+        end = offset + length
+    size = path.with_name(f"{path.name}_data").stat().st_size
+    problems.check(size == end, f"{path.name}: the data file has {size} bytes, its tensors end at {end}")
+    gaps = size - sum(length for _, _, length in places)
+    allowed = sum(4096 if length >= 65536 else 64 for _, _, length in places)  # such tensors begin a page
+    problems.check(gaps < allowed, f"{path.name}: {gaps} bytes are padding")
+    return places
+
+
 def stored_once(environment, name):
     problems = Problems()
     out = environment.program.build(TINY / name, environment.scratch / "out")
     tied = "-untied" not in name and name not in ("gemma3-other-head", "gemma2-no-caps-f16", "gemma4-per-layer-config", "gemma3n-defaults-f16")  # a copy of the embedding is tied, too
     for precision, file in PRECISIONS.items():
+        held = [place for piece in pieces_of(name, file) for place in check_filled(problems, out / "onnx" / f"{piece}.onnx")]
         exported = Exported(out / "onnx" / f"{file}.onnx")
-        places = ranges(exported)
-        end = 0
-        for file_name, offset, length in places:
-            problems.check(file_name == f"{file}.onnx_data", f"{precision}: data in {file_name}")
-            problems.check(offset >= end, f"{precision}: bytes {offset} … overlap those before")
-            end = offset + length
-        size = (out / "onnx" / f"{file}.onnx_data").stat().st_size
-        problems.check(size == end, f"{precision}: the data file has {size} bytes, its tensors end at {end}")
-        gaps = size - sum(length for _, _, length in places)
-        allowed = sum(4096 if length >= 65536 else 64 for _, _, length in places)  # such tensors begin a page
-        problems.check(gaps < allowed, f"{precision}: {gaps} bytes are padding")
+        problems.check(set(ranges(exported)) <= set(held), f"{precision}: reads {sorted(set(ranges(exported)) - set(held))[:3]}")
         tables = [i for i in exported.initializers if exported.place(i) and i.startswith(("/model/embed_tokens/", "/lm_head/lm_head"))]
         values = {exported.place(i) for i in tables if max(exported.initializers[i].dims) >= 90 and re.search(r"rows_table|weight(_packed|_int8|_uint8)?$", i)}
         problems.check(len(values) == (1 if tied else 2), f"{precision}: {len(values)} tables of the vocabulary: {sorted(tables)}")

@@ -106,6 +106,16 @@ CORE = ("gemma-mqa", "gemma3-types-bf16", "gemma2-published", "gemma2-capped.ggu
         "gemma4-dense", "gemma4-per-layer-bf16", "gemma4-experts-sharded", "gemma4-per-layer-config")
 
 
+def apart(name):
+    """Whether build writes the decoder as Transformers.js loads it in two: embed_tokens and decoder_model_merged."""
+    return name.startswith(("gemma3n", "gemma4"))
+
+
+def pieces_of(name, file):
+    """The models whose data files hold the weights of `file` ("model_q4")."""
+    return [file.replace("model", piece, 1) for piece in ("embed_tokens", "decoder_model_merged")] if apart(name) else [file]
+
+
 def in_every_profile(name, full):
     return full or name in CORE
 

@@ -28,16 +28,25 @@ class Decoder:
     """`warnings` holds what ONNX Runtime had to say while the session opened and ran."""
 
     def __init__(self, path, threads=1):
+        self.warnings = ""
+        self.session = self.open(path, threads)
+        self.caches = {i.name: i for i in self.session.get_inputs() if i.name.startswith("past_key_values.")}
+        self.outputs = [o.name for o in self.session.get_outputs()]
+        self.metadata = self.session.get_modelmeta().custom_metadata_map
+
+    def open(self, path, threads):
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 2
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the machine may be busy
         with StderrCapture() as capture:
-            self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.warnings = capture.text
-        self.caches = {i.name: i for i in self.session.get_inputs() if i.name.startswith("past_key_values.")}
-        self.outputs = [o.name for o in self.session.get_outputs()]
-        self.metadata = self.session.get_modelmeta().custom_metadata_map
+            session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.warnings += capture.text
+        return session
+
+    def tokens(self, ids):
+        """The inputs that say what the tokens are."""
+        return {"input_ids": ids}
 
     def empty_cache(self, batch):
         kinds = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -52,7 +61,7 @@ class Decoder:
             mask = np.ones((len(ids), past + ids.shape[1]), np.int64)
         if positions is None:
             positions = np.broadcast_to(np.arange(past, past + ids.shape[1]), ids.shape)
-        feeds = {"input_ids": ids, "attention_mask": np.asarray(mask, np.int64), "position_ids": np.ascontiguousarray(positions, np.int64)} | cache
+        feeds = self.tokens(ids) | {"attention_mask": np.asarray(mask, np.int64), "position_ids": np.ascontiguousarray(positions, np.int64)} | cache
         with StderrCapture() as capture:
             values = dict(zip(self.outputs, self.session.run(None, feeds), strict=True))
         self.warnings += capture.text
@@ -75,3 +84,14 @@ class Decoder:
             step = logits[:, -1:].argmax(-1)
             out.append(step)
         return np.concatenate(out, axis=1)
+
+
+class ApartDecoder(Decoder):
+    """embed_tokens in front of decoder_model_merged, as Transformers.js runs them: outputs go where inputs have their names."""
+
+    def __init__(self, folder, suffix, threads=1):
+        super().__init__(folder / f"decoder_model_merged{suffix}.onnx", threads)
+        self.embedding = self.open(folder / f"embed_tokens{suffix}.onnx", threads)
+
+    def tokens(self, ids):
+        return dict(zip([o.name for o in self.embedding.get_outputs()], self.embedding.run(None, {"input_ids": ids}), strict=True))

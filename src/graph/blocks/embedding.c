@@ -180,12 +180,12 @@ const gx_value *gx_block_flat_ids(gx_builder *b, const gx_value *input_ids)
     return gx_builder_reshape(b, "ids", input_ids, flat_shape, GX_SHAPE(b->tokens));
 }
 
-const gx_value *gx_block_embedding(gx_builder *b, const gx_value *ids)
+const gx_value *gx_block_embedding(gx_builder *b, const gx_value *ids, double multiply)
 {
     const gx_recipe recipe = {.sources = {&b->model->weights[GX_ROLE_EMBEDDING]}, .source_count = 1, .multiply = 1, .importance = gx_builder_head_importance(b)};
     const gx_quant_role role = gx_builder_has_caches(b) ? GX_QUANT_ROLE_EMBEDDING : GX_QUANT_ROLE_LOOKUP;
     gx_stored *stored = gx_builder_store(b, gx_builder_name(b, "embed_tokens"), &recipe, role);
     const gx_value *rows = gx_block_lookup(b, ids, &stored, 1);
-    const gx_value *multiplier = gx_graph_float(b->graph, gx_builder_name(b, "multiplier"), b->model->embedding_multiplier * b->residual_scale);
-    return gx_builder_cast(b, "stream", gx_builder_binary(b, "Mul", "multiplied", rows, multiplier), b->activation);
+    const gx_value *multiplier = gx_graph_float(b->graph, gx_builder_name(b, "multiplier"), b->model->embedding_multiplier * multiply);
+    return gx_builder_binary(b, "Mul", "multiplied", rows, multiplier);
 }

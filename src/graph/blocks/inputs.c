@@ -4,13 +4,12 @@
  */
 #include "graph/builder.h"
 
-static void make_lengths(gx_builder *b, const gx_value *input_ids, const gx_value *attention_mask)
+/* From a value [batch_size, sequence_length, …]. */
+static void make_lengths(gx_builder *b, const gx_value *tokens)
 {
     gx_graph *g = b->graph;
-    b->batch_1d = gx_builder_dimension(b, "batch_size", input_ids, 0);
-    b->sequence_1d = gx_builder_dimension(b, "sequence_length", input_ids, 1);
-    b->total_1d = gx_builder_dimension(b, "total_length", attention_mask, 1);
-
+    b->batch_1d = gx_builder_dimension(b, "batch_size", tokens, 0);
+    b->sequence_1d = gx_builder_dimension(b, "sequence_length", tokens, 1);
     const gx_value *rest = gx_graph_int64_list(g, gx_builder_name(b, "rest"), 1, (const int64_t[]){-1});
     gx_node *rows = gx_graph_node(g, "Concat", gx_builder_name(b, "rows_shape"), GX_INPUTS(b->batch_1d, b->sequence_1d, rest));
     gx_node_int(g, rows, "axis", 0);
@@ -98,14 +97,39 @@ static void make_attention_bias(gx_builder *b, const gx_value *attention_mask)
                                        GX_SHAPE(b->batch, gx_dim_number(1), b->sequence, b->total), GX_INPUTS(wide, shape_value));
 }
 
+static const gx_value *declare_ids(gx_builder *b)
+{
+    return gx_graph_input(b->graph, "input_ids", GX_DTYPE_I64, GX_SHAPE(b->batch, b->sequence));
+}
+
+/* What another graph made of the ids. */
+static const gx_value *declare_embedded(gx_builder *b)
+{
+    const gx_model *model = b->model;
+    const gx_value *embedded = gx_graph_input(b->graph, "inputs_embeds", GX_DTYPE_F32, GX_SHAPE(b->batch, b->sequence, gx_dim_number(model->hidden_size)));
+    if (model->hidden_size_per_layer_input)
+        b->per_layer_inputs = gx_graph_input(b->graph, "per_layer_inputs", GX_DTYPE_F32,
+                                             GX_SHAPE(b->batch, b->sequence, gx_dim_number(model->num_hidden_layers), gx_dim_number(model->hidden_size_per_layer_input)));
+    return embedded;
+}
+
+const gx_value *gx_block_embedding_inputs(gx_builder *b)
+{
+    const gx_value *input_ids = declare_ids(b);
+    gx_builder_set_scope(b, "/model/lengths");
+    make_lengths(b, input_ids);
+    return input_ids;
+}
+
 const gx_value *gx_block_inputs(gx_builder *b)
 {
     gx_graph *g = b->graph;
-    const gx_value *input_ids = gx_graph_input(g, "input_ids", GX_DTYPE_I64, GX_SHAPE(b->batch, b->sequence));
+    const gx_value *tokens = b->options->piece == GX_DECODER_BODY ? declare_embedded(b) : declare_ids(b);
     const gx_value *attention_mask = gx_graph_input(g, "attention_mask", GX_DTYPE_I64, GX_SHAPE(b->batch, b->total));
     b->positions = gx_graph_input(g, "position_ids", GX_DTYPE_I64, GX_SHAPE(b->batch, b->sequence));
     gx_builder_set_scope(b, "/model/lengths");
-    make_lengths(b, input_ids, attention_mask);
+    make_lengths(b, tokens);
+    b->total_1d = gx_builder_dimension(b, "total_length", attention_mask, 1);
     if (gx_builder_attends_by_bias(b, false)) {
         make_operator_lengths(b);
         gx_builder_set_scope(b, "/model/attention_mask");
@@ -119,5 +143,5 @@ const gx_value *gx_block_inputs(gx_builder *b)
         b->real_keys = for_all_heads_and_queries(b, "real_keys", real);
     }
     gx_block_cache_kinds(b);
-    return input_ids;
+    return tokens;
 }

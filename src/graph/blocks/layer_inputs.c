@@ -1,6 +1,7 @@
 /*
  * The inputs of single layers (Gemma 3n, 4). For each id every layer has a row of its own in a second embedding, which is stored as a table for each
- * layer: at a vocabulary of 262,144 no file then needs to be larger than 2 GB. To it comes a projection of the first embedding, normed.
+ * layer: at a vocabulary of 262,144 no file then needs to be larger than 2 GB. To it comes a projection of the first embedding, normed. The sum should be
+ * divided by sqrt(2), which what a layer makes of it up to its norm passes through: there it is an epsilon times 2.
  */
 #include <math.h>
 #include <stdio.h>
@@ -19,8 +20,7 @@ static const gx_value *known_ids(gx_builder *b, const gx_value *ids)
     return gx_graph_apply(g, "Where", gx_builder_name(b, "known_ids"), ids->dtype, ids->shape, GX_INPUTS(known, ids, gx_graph_int64(g, gx_builder_name(b, "other_id"), 0)));
 }
 
-/* fp32 [tokens, layers * width], times sqrt(width / 2) */
-static const gx_value *embed(gx_builder *b, const gx_value *ids)
+const gx_value *gx_block_layer_embedding(gx_builder *b, const gx_value *ids)
 {
     gx_graph *g = b->graph;
     const uint32_t layers = b->model->num_hidden_layers, width = b->model->hidden_size_per_layer_input;
@@ -34,24 +34,23 @@ static const gx_value *embed(gx_builder *b, const gx_value *ids)
         tables[n] = gx_builder_store(b, gx_builder_name(b, leaf), &recipe, GX_QUANT_ROLE_LAYER_EMBEDDING);
     }
     const gx_value *rows = gx_block_lookup(b, known_ids(b, ids), tables, layers);
-    return gx_builder_binary(b, "Mul", "multiplied", rows, gx_graph_float(g, gx_builder_name(b, "multiplier"), sqrt(width / 2.0)));
+    return gx_builder_binary(b, "Mul", "multiplied", rows, gx_graph_float(g, gx_builder_name(b, "multiplier"), sqrt(width)));
 }
 
-/* The projection is of x / sqrt(hidden_size): under the norm that is an epsilon times hidden_size. The norm's weight takes the sum's 1 / sqrt(2). */
+/* The projection is of x / sqrt(hidden_size): under the norm that is an epsilon times hidden_size. */
 static const gx_value *project(gx_builder *b, const gx_value *stream)
 {
     const gx_model *model = b->model;
     const gx_weight *projection = &model->weights[GX_ROLE_PER_LAYER_MODEL_PROJECTION];
     const gx_value *x = gx_block_linear(b, "model_projection", stream, &projection, 1, GX_QUANT_ROLE_LAYER_INPUT, NULL);
     x = gx_builder_reshape_to(b, "projection_3d", x, GX_SHAPE(b->tokens, gx_dim_number(model->num_hidden_layers), gx_dim_number(model->hidden_size_per_layer_input)));
-    return gx_block_norm(b, "projection_norm", x, &model->weights[GX_ROLE_PER_LAYER_PROJECTION_NORM], model->hidden_size * b->residual_scale * b->residual_scale, M_SQRT1_2,
-                         NULL);
+    return gx_block_norm(b, "projection_norm", x, &model->weights[GX_ROLE_PER_LAYER_PROJECTION_NORM], model->hidden_size * b->residual_scale * b->residual_scale, 1, NULL);
 }
 
-void gx_block_layer_inputs(gx_builder *b, const gx_value *ids, const gx_value *stream)
+void gx_block_layer_inputs(gx_builder *b, const gx_value *embedded, const gx_value *stream)
 {
     const gx_value *projected = project(b, stream);
-    const gx_value *embedded = gx_builder_reshape_to(b, "embedded_3d", embed(b, ids), projected->shape);
+    embedded = gx_builder_reshape_to(b, "embedded_3d", embedded, projected->shape);
     b->layer_inputs = gx_builder_binary(b, "Add", "inputs", gx_builder_cast(b, "projected_fp32", projected, GX_DTYPE_F32), embedded);
 }
 
@@ -72,5 +71,5 @@ const gx_value *gx_block_layer_input(gx_builder *b, const gx_value *stream, cons
     const gx_value *x = gx_builder_cast(b, "gate_fp32", gx_block_product(b, "per_layer_input_gate", stream, stored), GX_DTYPE_F32);
     x = gx_builder_cast(b, "gated/cast", gx_builder_binary(b, "Mul", "gated", b->profile->gelu(b, x), pick(b, number)), b->activation);
     x = gx_block_linear(b, "per_layer_projection", x, &projection, 1, GX_QUANT_ROLE_LAYER_INPUT, NULL);
-    return gx_block_norm(b, "post_per_layer_input_norm", x, &layer->weights[GX_ROLE_POST_PER_LAYER_INPUT_NORM], 1, b->residual_scale, NULL);
+    return gx_block_norm(b, "post_per_layer_input_norm", x, &layer->weights[GX_ROLE_POST_PER_LAYER_INPUT_NORM], 2, b->residual_scale, NULL);
 }

@@ -187,6 +187,56 @@ static void every_weight_is_stored_once(void **state)
     for_each_graph(check_parts);
 }
 
+/* ---- apart ---- */
+
+static const char *const apart_models[] = {"gemma3n-streams", "gemma4-dense", "gemma4-per-layer-bf16"};
+
+static void for_each_piece(void (*check)(const tiny_decoder *d))
+{
+    for (size_t m = 0; m < sizeof apart_models / sizeof *apart_models; m++)
+        for (unsigned policy = 0; policy < GX_POLICY_COUNT; policy++)
+            for (int piece = GX_DECODER_EMBEDDING; piece <= GX_DECODER_BODY; piece++) {
+                tiny_decoder d;
+                tiny_decoder_open(&d, apart_models[m], policy, 0, false);
+                gx_arena_free(d.arena);
+                d.options.piece = (gx_decoder_piece)piece;
+                tiny_decoder_build(&d);
+                check(&d);
+                tiny_decoder_close(&d);
+            }
+}
+
+/* What the embedding's graph gives is what the body's takes. */
+static void check_embedded(const tiny_decoder *d)
+{
+    const gx_dim batch = gx_dim_symbol("batch_size"), sequence = gx_dim_symbol("sequence_length"), hidden = gx_dim_number(d->model->hidden_size);
+    const gx_dim layers = gx_dim_number(d->model->num_hidden_layers), width = gx_dim_number(d->model->hidden_size_per_layer_input);
+    const bool is_embedding = d->options.piece == GX_DECODER_EMBEDDING;
+    const gx_value **values = is_embedding ? d->graph->outputs : d->graph->inputs;
+    const size_t count = 1 + (width.number != 0);
+    check_value(values[0], "inputs_embeds", GX_DTYPE_F32, 3, (const gx_dim[]){batch, sequence, hidden});
+    if (count == 2)
+        check_value(values[1], "per_layer_inputs", GX_DTYPE_F32, 4, (const gx_dim[]){batch, sequence, layers, width});
+    const size_t caches = 2 * gx_model_cache_count(d->model);
+    assert_int_equal(d->graph->input_count, is_embedding ? 1 : count + 2 + caches);
+    assert_int_equal(d->graph->output_count, is_embedding ? count : 1 + caches);
+    assert_string_equal(d->graph->inputs[is_embedding ? 0 : count]->name, is_embedding ? "input_ids" : "attention_mask");
+    assert_string_equal(d->graph->outputs[0]->name, is_embedding ? "inputs_embeds" : "logits");
+}
+
+static void pieces_fit_together(void **state)
+{
+    (void)state;
+    for_each_piece(check_embedded);
+}
+
+static void pieces_are_sound(void **state)
+{
+    (void)state;
+    for_each_piece(check_order);
+    for_each_piece(check_initializers);
+}
+
 /* ---- choices ---- */
 
 static size_t count_of(const gx_graph *graph, const char *op_type)
@@ -262,12 +312,12 @@ static void options_show_in_the_metadata(void **state)
     tiny_decoder_close(&d);
 }
 
-static void every_allocation_may_fail(void **state)
+static void check_allocations(const char *name, gx_decoder_piece piece)
 {
-    (void)state;
     tiny_decoder d;
     uint64_t n = 1;
-    tiny_decoder_open(&d, "gemma3-types-bf16", 3, 0, false);
+    tiny_decoder_open(&d, name, 3, 0, false);
+    d.options.piece = piece;
     for (gx_status status = GX_ERROR_MEMORY; status != GX_OK; n++) {
         gx_arena *arena = gx_arena_new();
         gx_graph *graph = NULL;
@@ -284,6 +334,14 @@ static void every_allocation_may_fail(void **state)
     tiny_decoder_close(&d);
 }
 
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    check_allocations("gemma3-types-bf16", GX_DECODER_WHOLE);
+    check_allocations("gemma3n-streams", GX_DECODER_EMBEDDING);
+    check_allocations("gemma3n-streams", GX_DECODER_BODY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +349,8 @@ int main(void)
         cmocka_unit_test(values_are_made_before_they_are_read),
         cmocka_unit_test(initializers_are_read_and_fit),
         cmocka_unit_test(every_weight_is_stored_once),
+        cmocka_unit_test(pieces_fit_together),
+        cmocka_unit_test(pieces_are_sound),
         cmocka_unit_test(precisions_have_their_operators),
         cmocka_unit_test(softcap_is_there_when_honoured),
         cmocka_unit_test(options_show_in_the_metadata),

@@ -29,7 +29,7 @@ static inline gx_buffer written(const gx_graph *graph)
 {
     gx_buffer out = {0};
     gx_error error = {0};
-    check_ok("write", gx_model_write(&out, graph, "m.onnx_data", &error), &error);
+    check_ok("write", gx_model_write(&out, graph, (const char *const[]){"m.onnx_data", "m.onnx_data_1", "m.onnx_data_2"}, &error), &error);
     return out;
 }
 

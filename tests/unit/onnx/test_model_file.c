@@ -313,7 +313,7 @@ static void every_allocation_may_fail(void **state)
         gx_error error = {0};
         gx_onnx_model model;
         gx_alloc_fail_after(n);
-        status = gx_model_write(&out, d.graph, "m", &error);
+        status = gx_model_write(&out, d.graph, (const char *const[]){"m"}, &error);
         if (status == GX_OK)
             status = gx_onnx_show_all_logits(&edited, bytes.data, bytes.nbytes, &error);
         if (status == GX_OK)

@@ -26,7 +26,7 @@ static gx_status write_model(const gx_model *model, const char *folder, gx_error
     snprintf(path, sizeof path, "%s/model.onnx", folder);
     gx_status status = gx_write_data(staging, hashes, plan, folder, &options, error);
     if (status == GX_OK)
-        status = gx_model_write(&bytes, plan->targets[0].graphs[0].graph, plan->targets[0].data_name, error);
+        status = gx_model_write(&bytes, plan->targets[0].graphs[0].graph, plan->targets[0].data_names, error);
     if (status == GX_OK)
         status = gx_staging_write(staging, path, bytes.data, bytes.nbytes, error);
     if (status == GX_OK)
