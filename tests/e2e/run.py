@@ -6,10 +6,11 @@
   tests/e2e/run.py --program P --only refusals.          tests whose name holds 'refusals.'; may be repeated
   tests/e2e/run.py --program P --list                    the names
 
-The program may be a sanitizer build: a report of a sanitizer fails the test. The groups are the files group_*.py.
+As many tests run at once as there are processors, or --jobs says. The program may be a sanitizer build: a report of a sanitizer fails the test. The groups are the files group_*.py.
 """
 import argparse
 import importlib.util
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -75,11 +76,26 @@ def collect(environment, only):
     return [(name, test) for name, test in tests if not only or any(o in name for o in only)]
 
 
+def run_numbered(number):
+    return run_one(*TESTS[number], *SETTINGS)
+
+
+def run_all(tests, environment, verbose, jobs):
+    """Every process takes the next test when it is done with one. Tests are closures: forked processes have them already."""
+    global TESTS, SETTINGS
+    TESTS, SETTINGS = tests, (environment, verbose)
+    if jobs == 1:
+        return [run_numbered(n) for n in range(len(tests))]
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        return list(pool.imap_unordered(run_numbered, range(len(tests)), chunksize=1))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, required=True)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--only", action="append", default=[], metavar="TEXT")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), metavar="N")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("-v", "--verbose", action="store_true", help="name what passed, with its time")
     options = parser.parse_args()
@@ -91,7 +107,7 @@ def main():
     if options.list:
         print("\n".join(name for name, _ in tests))
         return
-    results = [run_one(name, test, environment, options.verbose) for name, test in tests]
+    results = run_all(tests, environment, options.verbose, options.jobs)
     if not tests:
         print("no test has such a name")
     if results.count("skipped"):
