@@ -27,6 +27,9 @@ another layer's).
 | checkpoints | family | parameters | fp32 | fp16 | q4 | q4f16 | q8 | judged by | mind |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
+# Of each, the layers that write_shortened keeps, in this order: Gemma 4's last layer is full, whatever its config says.
+SHORTENED = {"google/gemma-3n-E4B": (0, 1), "google/gemma-4-E4B": (4, 5), "google/gemma-4-26B-A4B": (5,), "google/gemma-2-27b": (0,),
+             "google/embeddinggemma-300m": (0,)}
 TAIL = """
 Not converted: RecurrentGemma, T5Gemma (1 and 2), PaliGemma (1 and 2), EmbeddingGemma 2, the vision and audio parts of Gemma 3, 3n and 4, the assistants of Gemma 4, and
 LoRA adapters; each is refused by what it is.
@@ -51,6 +54,28 @@ def write_zeros(folder, model, dtype="BF16", width=2):
         file.truncate(8 + len(text) + at)
     (folder / "config.json").write_text(json.dumps(model["config"]))
     return folder
+
+
+def write_shortened(folder, program, name):
+    """The folder of a published configuration with its true widths and vocabulary, and few of its layers."""
+    layers = SHORTENED[name]
+    model = run(program, "models", name, "--json")["models"][0]
+    text = model["config"].get("text_config", model["config"])
+    text |= {"num_hidden_layers": len(layers), "num_kv_shared_layers": 0, "layer_types": None}
+    of_all_layers = {"model.embed_tokens_per_layer.weight": 1, "model.per_layer_model_projection.weight": 0}
+    count = len({t["name"].split(".")[2] for t in model["tensors"] if ".layers." in t["name"]})
+    kept = []
+    for tensor in model["tensors"]:
+        parts = tensor["name"].split(".")
+        if parts[1] == "layers":
+            if int(parts[2]) not in layers:
+                continue
+            tensor["name"] = ".".join([*parts[:2], str(layers.index(int(parts[2]))), *parts[3:]])
+        elif tensor["name"] in of_all_layers:
+            axis = of_all_layers[tensor["name"]]
+            tensor["shape"][axis] = tensor["shape"][axis] // count * len(layers)
+        kept.append(tensor)
+    return write_zeros(folder, model | {"tensors": kept})
 
 
 def planned(program, model):
