@@ -312,12 +312,14 @@ static void options_show_in_the_metadata(void **state)
     tiny_decoder_close(&d);
 }
 
-static void check_allocations(const char *name, gx_decoder_piece piece)
+static void check_allocations(const char *name, unsigned policy, unsigned profile, gx_decoder_piece piece, const gx_static_form *form)
 {
     tiny_decoder d;
     uint64_t n = 1;
-    tiny_decoder_open(&d, name, 3, 0, false);
+    tiny_decoder_open(&d, name, policy, 0, false);
     d.options.piece = piece;
+    d.options.profile = gx_profile_get(profile);
+    d.options.form = form;
     for (gx_status status = GX_ERROR_MEMORY; status != GX_OK; n++) {
         gx_arena *arena = gx_arena_new();
         gx_graph *graph = NULL;
@@ -334,12 +336,21 @@ static void check_allocations(const char *name, gx_decoder_piece piece)
     tiny_decoder_close(&d);
 }
 
+/* Whole graphs of every kind of layer, dynamic and static, in every profile; and pieces. */
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    check_allocations("gemma3-types-bf16", GX_DECODER_WHOLE);
-    check_allocations("gemma3n-streams", GX_DECODER_EMBEDDING);
-    check_allocations("gemma3n-streams", GX_DECODER_BODY);
+    static const char *const kinds[] = {"gemma3-types-bf16", "gemma2-published", "gemma3n-streams", "gemma4-per-layer-bf16", "gemma4-experts-sharded", "embeddinggemma-published"};
+    const gx_static_form several = {.batch_size = 2, .sequence_length = 4, .max_length = 32, .longest_call = 4, .bounded = true};
+    const gx_static_form one = {.batch_size = 1, .sequence_length = 1, .max_length = 32, .longest_call = 4};
+    const gx_static_form *const forms[] = {NULL, &several, &one};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (unsigned profile = 0; profile < GX_PROFILE_COUNT; profile++)
+            for (size_t k = 0; k < sizeof forms / sizeof *forms; k++)
+                check_allocations(kinds[i], 3, profile, GX_DECODER_WHOLE, forms[k]);
+    check_allocations("embeddinggemma-no-dense-f16", 0, 0, GX_DECODER_WHOLE, NULL);
+    check_allocations("gemma3n-streams", 3, 0, GX_DECODER_EMBEDDING, NULL);
+    check_allocations("gemma3n-streams", 3, 0, GX_DECODER_BODY, NULL);
 }
 
 int main(void)
