@@ -51,8 +51,8 @@ static void fill_document(yyjson_mut_doc *doc, const gx_verification *v, size_t 
 
 static void fill_table(gx_buffer *out, const gx_verification *v, size_t texts)
 {
-    gx_buffer_append_text(out, "<div class=\"wide\"><table><tr><th>file</th><th>MB</th><th>mean 1 - cosine</th><th>largest</th><th>embedding error / std</th>"
-                               "<th>hidden error / std</th><th>padded</th><th>same nearest text</th><th></th></tr>\n");
+    gx_buffer_append_text(out, "<div class=\"wide\"><table><tr><th>file</th><th>MB</th><th>1 - cosine</th><th>largest</th><th>embedding</th>"
+                               "<th>hidden</th><th>padded</th><th>nearest</th><th></th></tr>\n");
     for (size_t i = 0; i < v->result_count; i++) {
         const gx_verify_result *r = &v->results[i];
         const gx_verify_embeddings *e = &r->embeddings;
@@ -80,8 +80,8 @@ static void fill_page(gx_buffer *out, const gx_verification *v, size_t texts, co
     gx_page_begin(out, "gemma-onnx verify");
     gx_buffer_printf(out, "<p>%zu texts of %zu to %zu ids against the fp32 reference of <code>", texts, lengths[0], lengths[texts - 1]);
     gx_page_text(out, gx_path_name(v->source_path));
-    gx_buffer_printf(out, "</code>, in ONNX Runtime %s. Padded: all texts in batches, padded on either side, against each text alone, in standard deviations of the "
-                          "embeddings. Nearest text: which of the others a text is most like.</p>\n", gx_runtime_version(v->runtime));
+    gx_buffer_printf(out, "</code>, in ONNX Runtime %s. 1 - cosine: on average, and the largest. Embedding, hidden: the largest error, in standard "
+                          "deviations. Padded: all texts in batches, padded on either side, against each text alone. Nearest: texts whose nearest other one is the reference's.</p>\n", gx_runtime_version(v->runtime));
     gx_verify_failures(out, v);
     fill_table(out, v, texts);
     distance_plot(out, v, texts);
