@@ -4,6 +4,7 @@
 #include "model/config.h"
 #include "pipeline/companions.h"
 #include "pipeline/gguf_companions.h"
+#include "pipeline/host_defaults.h"
 
 #define CONFIG_LIMIT (UINT64_C(16) << 20)
 
@@ -25,8 +26,8 @@ static void count_external_data(yyjson_mut_doc *doc, yyjson_mut_val *files, cons
 }
 
 /* {"model_q4.onnx": 1}: how many external data files belong to each model that has its own; a page cannot list a folder. Entries
- * of an earlier build in the same folder stay. */
-static gx_status add_external_data(yyjson_mut_doc *doc, const gx_plan *plan, yyjson_val *earlier, gx_error *error)
+ * of an earlier build in the same folder stay. And which file is the default. */
+static gx_status add_host_settings(yyjson_mut_doc *doc, const gx_plan *plan, yyjson_val *earlier, gx_error *error)
 {
     yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
     yyjson_mut_val *settings = yyjson_mut_obj_get(root, "transformers.js_config");
@@ -44,6 +45,16 @@ static gx_status add_external_data(yyjson_mut_doc *doc, const gx_plan *plan, yyj
         yyjson_mut_obj_add(files, yyjson_val_mut_copy(doc, key), yyjson_val_mut_copy(doc, value));
     for (unsigned t = 0; t < plan->target_count && !plan->request; t++)
         count_external_data(doc, files, &plan->targets[t]);
+    return gx_host_defaults_add(doc, settings, files, plan->model, error);
+}
+
+/* Transformers.js makes up the caches' names from it, and knows no family's default. */
+static gx_status add_layer_count(yyjson_mut_doc *config, const gx_model *model, gx_error *error)
+{
+    static const char key[] = "num_hidden_layers";
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(config);
+    if (!yyjson_mut_obj_get(root, key) && !yyjson_mut_obj_add_uint(config, root, key, model->num_hidden_layers))
+        return gx_fail_memory(error);
     return GX_OK;
 }
 
@@ -58,12 +69,12 @@ static gx_status stage_config(gx_staging *staging, const gx_plan *plan, const ch
     yyjson_val *settings = yyjson_obj_get(yyjson_doc_get_root(earlier), "transformers.js_config");
     char *text = NULL;
     size_t nbytes = 0;
-    gx_status status = GX_OK;
+    gx_status status = add_layer_count(plan->model->config, plan->model, error);
     const bool for_host = !plan->request || settings; /* Transformers.js has no use for static graphs, but for what was built beside them */
-    if (for_host)
+    if (status == GX_OK && for_host)
         status = gx_config_put_apart(plan->model->config, plan->model->family, error);
     if (status == GX_OK && for_host)
-        status = add_external_data(plan->model->config, plan, yyjson_obj_get(settings, "use_external_data_format"), error);
+        status = add_host_settings(plan->model->config, plan, yyjson_obj_get(settings, "use_external_data_format"), error);
     if (status == GX_OK)
         status = gx_json_write(&text, &nbytes, plan->model->config, error);
     if (status == GX_OK)
