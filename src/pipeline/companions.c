@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "model/config.h"
+#include "pipeline/chat_template.h"
 #include "pipeline/companions.h"
 #include "pipeline/gguf_companions.h"
 #include "pipeline/host_defaults.h"
@@ -10,8 +11,8 @@
 
 /* Carried over unchanged where the folder has them. (Not modules.json: what it lists is in the graph.) */
 static const char *const carried[] = {
-    "generation_config.json", "tokenizer.json",  "tokenizer_config.json", "tokenizer.model",
-    "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",  "chat_template.json",
+    "generation_config.json", "tokenizer.json",     "tokenizer.model",     "special_tokens_map.json",
+    "added_tokens.json",      "chat_template.jinja", "chat_template.json",
     "config_sentence_transformers.json", "sentence_bert_config.json",
 };
 
@@ -94,7 +95,7 @@ static gx_status carry_files(gx_staging *staging, const gx_plan *plan, const cha
         if (gx_path_exists(from))
             GX_TRY(gx_staging_copy(staging, to, from, error));
     }
-    return GX_OK;
+    return gx_tokenizer_config_stage(staging, plan->arena, folder, output_dir, error);
 }
 
 gx_status gx_companions_stage(gx_staging *staging, const gx_plan *plan, const char *output_dir, gx_error *error)

@@ -6,7 +6,7 @@ import shutil
 import onnx
 from safetensors.numpy import load_file, save_file
 
-from harness import PRECISIONS, REAL, TINY, Problems, Skip, check, checkpoint_names, pieces_of
+from harness import FORMAT, PRECISIONS, REAL, TINY, Problems, Skip, check, checkpoint_names, pieces_of
 
 HOST = "transformers.js_config"
 
@@ -122,15 +122,26 @@ def widened(environment, name):
 
 
 def carried(environment):
-    """Tokenizer files byte for byte, whatever is in them."""
+    """Tokenizer files byte for byte, whatever is in them; a chat template of its own file is put where Transformers.js looks for it."""
     folder = environment.scratch / "model"
     shutil.copytree(TINY / "gemma3-pattern", folder)
     contents = {"tokenizer.json": b'{"version": "1.0" }\r\n', "tokenizer_config.json": b'{ "a":1.0e3 }', "chat_template.jinja": "{{ '\u00e9' }}\n".encode(), "special_tokens_map.json": b"{}", "tokenizer.model": bytes(range(256))}
     for name, data in contents.items():
         (folder / name).write_bytes(data)
     out = environment.program.build(folder, environment.scratch / "out", precisions=("q4",))
+    template = b'{\n  "chat_template": "{{ \'\xc3\xa9\' }}\\n",'
     for name, data in contents.items():
-        check((out / name).is_file() and (out / name).read_bytes() == data, f"{name} was not carried over byte for byte")
+        expected = template + data[1:] if name == "tokenizer_config.json" else data
+        check((out / name).is_file() and (out / name).read_bytes() == expected, f"{name} was not carried over byte for byte: {(out / name).read_bytes()}")
+    for given in (b'{"chat_template":"own"}', b'{"chat_template":[]}', b"[]", b"{,"):
+        (folder / "tokenizer_config.json").write_bytes(given)
+        environment.program.build(folder, out, "--force", precisions=("q4",))
+        check((out / "tokenizer_config.json").read_bytes() == given, f"{given} became {(out / 'tokenizer_config.json').read_bytes()}")
+    (folder / "tokenizer_config.json").write_bytes(b" { }\n")
+    environment.program.build(folder, out, "--force", precisions=("q4",))
+    check(json.loads((out / "tokenizer_config.json").read_text()) == {"chat_template": "{{ '\u00e9' }}\n"}, "an empty object")
+    (folder / "chat_template.jinja").write_bytes(b"\xff")
+    check("chat_template.jinja is not valid UTF-8" in environment.program.refuse(FORMAT, "build", folder, "-o", out, "--force", "-q"), "a broken template")
 
 
 def gguf_companions(environment):
