@@ -32,7 +32,7 @@ static const gx_policy table[GX_POLICY_COUNT] = {
     {"fp16", "_fp16", GX_DTYPE_F16, {ALL_LINEAR(FLOAT_SCHEME(GX_DTYPE_F16)), [GX_QUANT_ROLE_EMBEDDING] = FLOAT_SCHEME(GX_DTYPE_F16)}},
     {"q4", "_q4", GX_DTYPE_F32, {FOUR_BITS}},
     {"q4f16", "_q4f16", GX_DTYPE_F16, {FOUR_BITS}},
-    /* The body unfolds to fp32 when the session opens: fp32 arithmetic is the fast one in a browser. */
+    /* It unfolds to fp32 when the session opens: fp32 arithmetic is the fast one in a browser. */
     {"q8",
      "_quantized",
      GX_DTYPE_F32,

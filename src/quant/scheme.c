@@ -69,18 +69,19 @@ static void float_decode(const gx_scheme *scheme, const void *const parts[GX_PAR
 static gx_status row_int8_encode(const gx_scheme *scheme, const float *in, uint64_t rows, uint64_t row_elements, const float *importance,
                                  void *const parts[GX_PART_COUNT], void *scratch, gx_error *error)
 {
+    (void)scheme;
     (void)importance;
     (void)scratch;
     (void)error;
     const gx_kernels *kernels = gx_kernels_get();
-    const uint8_t turn = scheme->transposed ? 0 : MIDDLE, zero_point = MIDDLE;
+    const uint8_t zero_point = MIDDLE;
     uint8_t *values = parts[GX_PART_VALUES];
     float *scales = parts[GX_PART_SCALES];
     for (uint64_t r = 0; r < rows; r++, in += row_elements, values += row_elements) {
         scales[r] = kernels->magnitude(in, row_elements) / 127.0f;
         kernels->round(in, 1, (unsigned)row_elements, 255, &scales[r], &zero_point, values);
         for (uint64_t i = 0; i < row_elements; i++)
-            values[i] ^= turn;
+            values[i] ^= MIDDLE;
     }
     return GX_OK;
 }
@@ -88,15 +89,12 @@ static gx_status row_int8_encode(const gx_scheme *scheme, const float *in, uint6
 static void row_int8_decode(const gx_scheme *scheme, const void *const parts[GX_PART_COUNT], uint64_t rows, uint64_t row_elements,
                             float *out)
 {
-    const uint8_t turn = scheme->transposed ? 0 : MIDDLE;
-    const uint8_t *values = parts[GX_PART_VALUES];
+    (void)scheme;
+    const int8_t *values = parts[GX_PART_VALUES];
     const float *scales = parts[GX_PART_SCALES];
-    for (uint64_t r = 0; r < rows; r++) {
-        for (uint64_t i = 0; i < row_elements; i++) {
-            const int code = (values[r * row_elements + i] ^ turn) - (int)MIDDLE;
-            out[r * row_elements + i] = (float)code * scales[r];
-        }
-    }
+    for (uint64_t r = 0; r < rows; r++)
+        for (uint64_t i = 0; i < row_elements; i++)
+            out[r * row_elements + i] = (float)values[r * row_elements + i] * scales[r];
 }
 
 /* ---- the table ---- */

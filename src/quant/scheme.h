@@ -24,7 +24,7 @@ typedef struct gx_scheme {
     unsigned bits;       /* BLOCK: 4 or 8 */
     unsigned block_size; /* BLOCK: 16, 32, 64, 128 or 256 elements; a row's last block may be short */
     bool zero_points;    /* BLOCK: one integer a block; without, the middle of the range */
-    bool transposed;     /* ROW_INT8: stored [columns, rows] (the writer turns it) as uint8 around 128, as integer products want it */
+    bool transposed;     /* ROW_INT8: stored [columns, rows] (the writer turns it), which is read fastest without packing */
 } gx_scheme;
 
 /* BLOCK: blocks of a row, the last one perhaps short. */

@@ -80,13 +80,15 @@ class Exported:
     def unscaled(self, node):
         """The product whose result this node multiplies by the rows' scales; None: it does not."""
         maker = self.makers.get(node.input[0]) if node.op_type == "Mul" else None
-        return maker if maker is not None and maker.op_type == "Gemm" and maker.name == f"{node.name}/plain" else None
+        return maker if maker is not None and maker.op_type in ("Gemm", "MatMul") and maker.name == f"{node.name}/plain" else None
 
     def matrix(self, node):
         if node.op_type == "MatMulNBits":
             return self.block_matrix(node)
         if node.op_type == "Mul":
             return self.matrix(self.unscaled(node)) * self.array(node.input[1])[:, None]
+        if node.op_type == "MatMul":
+            return self.weight(node.input[1]).T
         assert node.op_type == "Gemm" and attribute(node, "transB") == 1
         return self.weight(node.input[1])
 
@@ -97,7 +99,7 @@ class Exported:
             return self.linear_matrix(self.makers[maker.input[0]])[:, :self.array(maker.input[1])[0]]
         if maker is not None and maker.op_type == "DequantizeLinear":
             return self.linear_matrix(maker)
-        if maker is not None and maker.op_type == "Cast":
+        if maker is not None and maker.op_type in ("Cast", "Reshape"):
             return self.weight(maker.input[0])
         return self.constant(name).astype(np.float32)
 
@@ -108,26 +110,14 @@ class Exported:
             node = self.makers[node.input[0]]
         return self.matrix(node)
 
-    def integer_head(self):
-        """Codes [in, out] less their zero point, scales [out], of a head with an integer product; None: another kind."""
-        node = next((n for n in self.model.graph.node if n.op_type == "MatMulInteger"), None)
-        if node is None:
-            return None
-        zero = self.constant(node.input[3]).astype(np.int64) if len(node.input) > 3 and node.input[3] else 0
-        scaled = next(n for n in self.model.graph.node if n.name == "/lm_head/lm_head")
-        scales = next(self.array(i) for i in scaled.input if i in self.initializers)
-        return self.array(node.input[1]).astype(np.int64) - zero, scales
-
     def embedding(self):
         part = {i.rsplit("/", 1)[-1]: i for i in self.initializers if i.startswith("/model/embed_tokens/")}
         rows = self.array(part["rows_table"])
         if "scales_table" not in part:
             return rows.astype(np.float32)
         scales = self.array(part["scales_table"])
-        if rows.dtype == np.int8:  # one scale a row
-            return rows.astype(np.float32) * scales.astype(np.float32)
-        if scales.shape[1] == 1 and rows.shape[1] == len(scales) and "blocks_shape" not in part:  # stored as the integer product wants it
-            return (rows.T.astype(np.float32) - 128 * (rows.dtype == np.uint8)) * scales.astype(np.float32)
+        if rows.dtype == np.int8:  # one scale a row; perhaps stored [hidden, vocabulary]
+            return (rows if len(rows) == len(scales) else rows.T).astype(np.float32) * scales.astype(np.float32)
         zero_points = self.array(part["zero_points_table"]) if "zero_points_table" in part else None
         _, blocks, size = self.array(part["blocks_shape"])
         bits = rows.shape[1] * 8 // (blocks * size)
@@ -196,9 +186,6 @@ class Exported:
                 out[int(expert[1]), f"experts.{expert[3]}"] = self.picked_experts(name)
         if "/model/layer_inputs/rows/0_table" in self.initializers:
             out["layer_embedding"] = self.layer_embedding()
-        integer = self.integer_head()
-        if integer:
-            out["head"] = integer[0].T.astype(np.float32) * integer[1][:, None]
         return out
 
 

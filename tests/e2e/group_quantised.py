@@ -3,8 +3,7 @@ import numpy as np
 import onnx
 
 from exported import Exported, attribute
-from golden import (decoder_of, differences, distance, expert_tables, fp16_error, golden, judge, linears_of, norm_one, outer_linears, put_weights, reading_norms,
-                    recomputed)
+from golden import decoder_of, differences, expert_tables, fp16_error, judge, linears_of, norm_one, outer_linears, put_weights, reading_norms, recomputed
 from harness import PRECISIONS, TINY, Problems, checkpoint_names
 from sessions import Decoder
 
@@ -110,50 +109,13 @@ def widths(environment, name):
 # ---- q8
 
 
-def integer_product(x, codes, scales):
-    """What the head of a q8 file does with a row: quantised alone, around 128, then integers."""
-    step = np.maximum(np.abs(x).max(axis=1, keepdims=True), np.float32(1e-30)) * np.float32(1 / 127)
-    quantised = np.clip(np.rint(x / step), -128, 127).astype(np.int64)
-    return (quantised @ codes).astype(np.float32) * step * scales
-
-
-def with_output(path, value):
-    """The model with one more output, saved beside its data."""
-    model = onnx.load(path, load_external_data=False)
-    model.graph.output.append(onnx.ValueInfoProto(name=value))
-    tapped = path.with_name("tapped.onnx")
-    onnx.save(model, tapped)
-    return tapped
-
-
 def q8(environment, name):
-    """The body in fp32 on the dequantised weights, up to the head's input; then the integer product on that very input."""
-    import torch
+    """All in fp32 on the dequantised weights."""
     problems = Problems()
     out = environment.program.build(TINY / name, environment.scratch / "out", "--all-logits", precisions=("q8",))
-    path = path_of(out, "q8")
-    exported, tap = Exported(path), "/lm_head/norm"
-    model = judge(name)
+    path, model = path_of(out, "q8"), judge(name)
     close_to_source(problems, model, name, path, 8)
-    decoder = Decoder(with_output(path, tap))
-    put_weights(model, exported.weights())
-    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    for case in ("prompt", "leftpad", "one"):
-        ids = golden(name)[f"{case}.input_ids"]
-        mask, positions = golden(name).get(f"{case}.attention_mask"), golden(name).get(f"{case}.position_ids")
-        logits, _, hidden = decoder.step(ids, mask, positions, extra=(tap,))
-        with torch.no_grad():
-            optional = {} if mask is None else {"attention_mask": torch.from_numpy(mask), "position_ids": torch.from_numpy(positions)}
-            judged = model.model(torch.from_numpy(ids), use_cache=False, **optional).last_hidden_state.numpy()
-        real = np.ones(ids.shape, bool) if mask is None else mask.astype(bool)
-        hidden = hidden.reshape(judged.shape)
-        difference = distance(hidden[real], judged[real]) / judged[real].std()
-        problems.check(difference <= BOUND, f"{case}: the head's input differs by {difference:.2e} std")
-        expected = integer_product(hidden[real], *exported.integer_head())
-        if cap:
-            expected = np.tanh(expected / np.float32(cap)) * np.float32(cap)
-        difference = distance(logits[real], expected) / expected.std()
-        problems.check(difference <= 2e-6, f"{case}: the integer product differs by {difference:.2e} std")
+    check_blocks(problems, model, name, path)
     problems.report()
 
 

@@ -143,23 +143,21 @@ static const gx_value *row_int8_rows(gx_builder *b, const lookup *l)
     return gx_builder_reshape_to(b, "flat", scaled, GX_SHAPE(b->tokens, gx_dim_number(l->count * l->columns)));
 }
 
-/* The matrix is stored [columns, rows], uint8 around 128, as the integer product wants it: gather columns, then turn them. */
+/* The matrix is stored [columns, rows]: gather columns, then turn them. */
 static const gx_value *transposed_int8_rows(gx_builder *b, const lookup *l)
 {
     gx_graph *g = b->graph;
     const gx_dim columns = gx_dim_number(l->columns);
-    const gx_value *table = gx_graph_stored_value(g, gx_builder_name(b, "rows_table"), l->stored[0], GX_PART_VALUES, GX_DTYPE_U8,
+    const gx_value *table = gx_graph_stored_value(g, gx_builder_name(b, "rows_table"), l->stored[0], GX_PART_VALUES, GX_DTYPE_I8,
                                                   GX_SHAPE(columns, gx_dim_number(l->rows)));
     gx_node *node = gx_graph_node(g, "Gather", gx_builder_name(b, "columns"), GX_INPUTS(table, l->ids));
     gx_node_int(g, node, "axis", 1);
-    const gx_value *gathered = gx_node_output(g, node, NULL, GX_DTYPE_U8, GX_SHAPE(columns, b->tokens));
+    const gx_value *gathered = gx_node_output(g, node, NULL, GX_DTYPE_I8, GX_SHAPE(columns, b->tokens));
     const gx_value *wide = gx_builder_cast(b, "columns_fp32", gathered, GX_DTYPE_F32);
     node = gx_graph_node(g, "Transpose", gx_builder_name(b, "rows"), GX_INPUTS(wide));
     gx_node_ints(g, node, "perm", 2, (const int64_t[]){1, 0});
     const gx_value *rows = gx_node_output(g, node, NULL, GX_DTYPE_F32, GX_SHAPE(b->tokens, columns));
-    const gx_value *middle = gx_graph_float(g, gx_builder_name(b, "middle"), 128);
-    const gx_value *centred = gx_builder_binary(b, "Sub", "centred", rows, middle);
-    return gx_builder_binary(b, "Mul", "scaled", centred, gather(b, "scales", l, GX_PART_SCALES, GX_DTYPE_F32, 1));
+    return gx_builder_binary(b, "Mul", "scaled", rows, gather(b, "scales", l, GX_PART_SCALES, GX_DTYPE_F32, 1));
 }
 
 static const gx_value *int8_rows(gx_builder *b, const lookup *l)

@@ -73,52 +73,31 @@ static const gx_value *unfolding_product(gx_builder *b, const gx_product *p)
     return gx_builder_binary(b, "Mul", p->leaf, product, scales);
 }
 
-typedef struct quantised {
-    const gx_value *codes;      /* uint8 [rows, in], around 128 */
-    const gx_value *scales;     /* fp32 [rows, 1] */
-    const gx_value *zero_point; /* uint8 scalar: 128 */
-} quantised;
-
-/* Row by row, not as a whole: the rows of a batch do not see each other. */
-static quantised quantise_rows(gx_builder *b, const char *leaf, const gx_value *x)
+/* A matrix that ONNX Runtime does not take for a constant, since its shape, its own, is computed: [0, 0] stands for it. It copies constant
+ * matrices into an order of its own, and WebAssembly's heap would have to hold the head twice; one row is multiplied as fast without. */
+static const gx_value *in_its_place(gx_builder *b, const char *leaf, const gx_value *matrix)
 {
-    gx_graph *g = b->graph;
-    const gx_shape column = GX_SHAPE(x->shape.dims[0], gx_dim_number(1));
-    const gx_value *magnitude = gx_graph_apply(g, "Abs", gx_builder_name(b, gx_builder_leaf(b, leaf, "/abs")), GX_DTYPE_F32, x->shape, GX_INPUTS(x));
-    const gx_value *axis = gx_graph_int64_list(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/axis")), 1, (const int64_t[]){1});
-    const gx_value *largest = gx_graph_apply(g, "ReduceMax", gx_builder_name(b, gx_builder_leaf(b, leaf, "/largest")), GX_DTYPE_F32, column, GX_INPUTS(magnitude, axis));
-    const gx_value *least = gx_graph_float(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/least")), 1e-30);
-    const gx_value *positive = gx_builder_binary(b, "Max", gx_builder_leaf(b, leaf, "/positive"), largest, least);
-    const gx_value *step = gx_graph_float(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/step")), 1.0 / 127);
-    quantised result = {.scales = gx_builder_binary(b, "Mul", gx_builder_leaf(b, leaf, "/scales"), positive, step)};
-    const gx_value *scaled = gx_builder_binary(b, "Div", gx_builder_leaf(b, leaf, "/scaled"), x, result.scales);
-    const gx_value *rounded = gx_graph_apply(g, "Round", gx_builder_name(b, gx_builder_leaf(b, leaf, "/rounded")), GX_DTYPE_F32, x->shape, GX_INPUTS(scaled));
-    const gx_value *middle = gx_graph_float(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/middle")), 128);
-    const gx_value *shifted = gx_builder_binary(b, "Add", gx_builder_leaf(b, leaf, "/shifted"), rounded, middle);
-    result.codes = gx_builder_cast(b, gx_builder_leaf(b, leaf, "/codes"), shifted, GX_DTYPE_U8);
-    const uint8_t zero_point = 128;
-    result.zero_point = gx_graph_constant(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "/zero_point")), GX_DTYPE_U8, gx_shape_scalar, &zero_point, 1);
-    return result;
+    if (b->form) /* all shapes are numbers */
+        return matrix;
+    const gx_value *own = gx_graph_int64_list(b->graph, gx_builder_name(b, gx_builder_leaf(b, leaf, "/own")), 2, (const int64_t[]){0, 0});
+    const gx_value *shape = gx_builder_binary(b, "Mul", gx_builder_leaf(b, leaf, "/shape"), own, b->batch_1d);
+    return gx_builder_reshape(b, gx_builder_leaf(b, leaf, "/in_place"), matrix, shape, matrix->shape);
 }
 
-/* Integer product with a matrix stored [in, out], both sides uint8 around 128: with signed weights, processors without
- * 8-bit dot products saturate their 16-bit sums. */
-static const gx_value *integer_product(gx_builder *b, const gx_product *p)
+/* The same of a matrix that is stored [in, out]. */
+static const gx_value *transposed_product(gx_builder *b, const gx_product *p)
 {
     gx_graph *g = b->graph;
-    const quantised x = quantise_rows(b, gx_builder_leaf(b, p->leaf, "/input"), p->x);
-    const gx_value *values = gx_graph_stored_value(g, gx_product_part(b, p, "weight_uint8"), p->stored, GX_PART_VALUES, GX_DTYPE_U8,
+    const gx_value *values = gx_graph_stored_value(g, gx_product_part(b, p, "weight_int8"), p->stored, GX_PART_VALUES, GX_DTYPE_I8,
                                                    GX_SHAPE(gx_dim_number(p->in), gx_dim_number(p->out)));
     const gx_value *scales = gx_graph_stored_value(g, gx_product_part(b, p, "weight_scales"), p->stored, GX_PART_SCALES, GX_DTYPE_F32,
                                                    GX_SHAPE(gx_dim_number(p->out)));
-    const gx_value *sum = gx_graph_apply(g, "MatMulInteger", gx_builder_name(b, gx_builder_leaf(b, p->leaf, "/integer")), GX_DTYPE_I32, p->result,
-                                         GX_INPUTS(x.codes, values, x.zero_point, x.zero_point));
-    const gx_value *wide = gx_builder_cast(b, gx_builder_leaf(b, p->leaf, "/cast"), sum, GX_DTYPE_F32);
-    const gx_value *row_scaled = gx_builder_binary(b, "Mul", gx_builder_leaf(b, p->leaf, "/row_scaled"), wide, x.scales);
-    return gx_builder_binary(b, "Mul", p->leaf, row_scaled, scales);
+    const gx_value *wide = in_its_place(b, p->leaf, gx_builder_cast(b, gx_builder_leaf(b, p->leaf, "/unfold"), values, GX_DTYPE_F32));
+    const gx_value *product = gx_graph_apply(g, "MatMul", gx_builder_name(b, gx_builder_leaf(b, p->leaf, "/plain")), GX_DTYPE_F32, p->result, GX_INPUTS(p->x, wide));
+    return gx_builder_binary(b, "Mul", p->leaf, product, scales);
 }
 
 const gx_value *gx_row_int8_product(gx_builder *b, const gx_product *p)
 {
-    return p->stored->scheme.transposed ? integer_product(b, p) : unfolding_product(b, p);
+    return p->stored->scheme.transposed ? transposed_product(b, p) : unfolding_product(b, p);
 }

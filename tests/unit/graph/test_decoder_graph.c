@@ -252,7 +252,7 @@ static void precisions_have_their_operators(void **state)
     (void)state;
     static const struct {
         const char *precision;
-        size_t gemm, blocks, integer; /* of two layers (qkv, o, gate and up, down) and the head */
+        size_t gemm, blocks, plain; /* of two layers (qkv, o, gate and up, down) and the head */
     } expected[GX_POLICY_COUNT] = {{"fp32", 9, 0, 0}, {"fp16", 9, 0, 0}, {"q4", 0, 9, 0}, {"q4f16", 0, 9, 0}, {"q8", 8, 0, 1}};
     for (unsigned policy = 0; policy < GX_POLICY_COUNT; policy++) {
         tiny_decoder d;
@@ -260,7 +260,7 @@ static void precisions_have_their_operators(void **state)
         assert_string_equal(d.policy.name, expected[policy].precision);
         assert_int_equal(count_of(d.graph, "Gemm"), expected[policy].gemm);
         assert_int_equal(count_of(d.graph, "MatMulNBits"), expected[policy].blocks);
-        assert_int_equal(count_of(d.graph, "MatMulInteger"), expected[policy].integer);
+        assert_int_equal(count_of(d.graph, "MatMul"), expected[policy].plain);
         assert_int_equal(count_of(d.graph, "GroupQueryAttention"), 2);
         assert_int_equal(count_of(d.graph, "GatherBlockQuantized"), 0); /* no kernel in the web build */
         tiny_decoder_close(&d);
