@@ -29,7 +29,7 @@ function trouble(error) {
     $('details').hidden = !$('cause').textContent;
     $('other').hidden = !folder?.writes;
     show('trouble');
-    ($('other').hidden ? $('again') : $('other')).focus();
+    (error.kind === 'network' || $('other').hidden ? $('again') : $('other')).focus();
 }
 
 /* ---- choosing ---- */

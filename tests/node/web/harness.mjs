@@ -99,10 +99,13 @@ export class Visit {
         if ((await this.view('talk', 'trouble')) === 'trouble') throw new Error(await this.page.innerText('#trouble'));
     }
 
-    // Enters and sends; what came: { ids, text, reason, rate, first, … }.
+    // Types and sends; what came: { ids, text, reason, rate, first, … }.
     async write(text) {
         await this.page.locator('#prompt').focus();
-        await this.page.keyboard.insertText(text);
+        for (const [n, line] of text.split('\n').entries()) {
+            if (n > 0) await this.page.keyboard.press('Shift+Enter');
+            await this.page.keyboard.type(line);
+        }
         return this.reply(() => this.page.keyboard.press('Enter'));
     }
 
