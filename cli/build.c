@@ -1,7 +1,7 @@
 /* gemma-onnx build */
 #include <stdio.h>
 
-#include "command.h"
+#include "hub.h"
 
 static void print_help(const option *options, unsigned count)
 {
@@ -23,6 +23,8 @@ int command_build(int argc, char **argv)
     gx_build_options build;
     gx_build_options_default(&build);
     common_options common = {0};
+    hub_arguments hub = {0};
+    gx_hub_options_default(&hub.options);
     option_list precisions = {0};
     const char *model = NULL, *profile = NULL;
     unsigned accuracy_level = (unsigned)build.accuracy_level;
@@ -38,6 +40,7 @@ int command_build(int argc, char **argv)
         {{"--all-logits"}, OPTION_FLAG, &build.all_logits, NULL, "logits of every position instead of the last"},
         {{"--force"}, OPTION_FLAG, &build.force, NULL, "overwrite existing models"},
         {{"-n", "--dry-run"}, OPTION_FLAG, &build.dry_run, NULL, "print the plan, write nothing"},
+        HUB_OPTIONS(hub),
         COMMON_OPTIONS(common),
     };
     const unsigned count = sizeof options / sizeof *options;
@@ -56,11 +59,13 @@ int command_build(int argc, char **argv)
     catch_signals();
     build.model = positional_count ? positional[0] : model;
     build.accuracy_level = (int)accuracy_level;
+    build.hub = hub_options(&hub, &line, common.quiet, build.dry_run);
     build.threads = common.threads;
     build.format = common.json ? GX_FORMAT_JSON : GX_FORMAT_TEXT;
     build.progress = progress_show;
     build.progress_context = &line;
     build.text = common.quiet && !build.dry_run ? NULL : print_text;
+    build.text_context = &line;
     const gx_status status = gx_build(&build, &error);
     progress_end(&line);
     if (status != GX_OK)

@@ -7,6 +7,7 @@
 const command commands[] = {
     {"build", "a checkpoint to dynamic-shape ONNX decoders, one per precision", command_build},
     {"convert", "a checkpoint to static prefill and decode graphs", command_convert},
+    {"fetch", "a model from the Hub, into its cache", command_fetch},
     {"verify", "what was written against the fp32 reference", command_verify},
     {"run", "text from an exported folder", command_run},
     {"bench", "how fast an exported folder runs here", command_bench},
@@ -21,9 +22,10 @@ static void print_help(void)
          "Usage: gemma-onnx COMMAND [MODEL] [options]\n\nCommands:");
     for (const command *c = commands; c->name; c++)
         printf("  %-10s%s\n", c->name, c->summary);
-    puts("\nMODEL is a Hugging Face folder or a .gguf file.\n\n"
+    puts("\nMODEL is a Hugging Face folder, a .gguf file, or the id of a model on the Hugging Face Hub.\n\n"
          "Example:\n"
          "  gemma-onnx build ./gemma-3-270m -o out -p fp32 q4\n"
+         "  gemma-onnx build google/gemma-3-270m -o out -p q4\n"
          "  gemma-onnx build --help\n\n"
          "Exit status: 0 done, 2 wrong usage, 3 file system, 4 an input file is malformed, 5 not supported,\n"
          "6 out of memory, 7 network, 8 a comparison failed, 9 cancelled.");

@@ -73,6 +73,12 @@ static gx_status stage_config(gx_staging *staging, const gx_plan *plan, const ch
     return status;
 }
 
+const char *const *gx_companion_names(size_t *count)
+{
+    *count = sizeof carried / sizeof *carried;
+    return carried;
+}
+
 static gx_status carry_files(gx_staging *staging, const gx_plan *plan, const char *output_dir, gx_error *error)
 {
     const char *folder = gx_checkpoint_folder(plan->model->checkpoint);

@@ -6,6 +6,7 @@
 #include "pipeline/clock.h"
 #include "pipeline/companions.h"
 #include "pipeline/document.h"
+#include "pipeline/hub_model.h"
 #include "pipeline/lint_report.h"
 #include "pipeline/local_source.h"
 #include "pipeline/manifest.h"
@@ -252,10 +253,9 @@ static gx_status run(job *j, gx_error *error)
     return summarise(j, error);
 }
 
-static gx_status export(const gx_build_options *options, const gx_static_request *request, gx_error *error)
+static gx_status export(const gx_build_options *options, const gx_static_request *request, const char *path, gx_error *error)
 {
-    GX_TRY(check_options(options, error));
-    job j = {.options = options, .request = request, .path = options->model, .begun = gx_clock_seconds(), .read_before = gx_file_nbytes_read_total()};
+    job j = {.options = options, .request = request, .path = path, .begun = gx_clock_seconds(), .read_before = gx_file_nbytes_read_total()};
     const gx_status status = run(&j, error);
     gx_staging_free(j.staging);
     yyjson_doc_free(j.old_manifest);
@@ -264,10 +264,23 @@ static gx_status export(const gx_build_options *options, const gx_static_request
     return status;
 }
 
+static gx_status locate_and_export(const gx_build_options *options, const gx_static_request *request, gx_error *error)
+{
+    GX_TRY(check_options(options, error));
+    const gx_hub_request source = {.model = options->model, .options = options->hub, .dry_run = options->dry_run, .progress = options->progress, .progress_context = options->progress_context};
+    const char *path = NULL;
+    gx_arena *arena = gx_arena_new();
+    gx_status status = arena ? gx_model_locate(&path, arena, &source, error) : gx_fail_memory(error);
+    if (status == GX_OK && path)
+        status = export(options, request, path, error);
+    gx_arena_free(arena);
+    return status;
+}
+
 gx_status gx_build(const gx_build_options *options, gx_error *error)
 {
     gx_error_clear(error);
-    return export(options, NULL, error);
+    return locate_and_export(options, NULL, error);
 }
 
 /* ---- static ---- */
@@ -318,5 +331,5 @@ gx_status gx_convert(const gx_convert_options *options, gx_error *error)
     gx_error_clear(error);
     gx_static_request request;
     GX_TRY(make_request(&request, options, error));
-    return export(&options->build, &request, error);
+    return locate_and_export(&options->build, &request, error);
 }

@@ -173,7 +173,7 @@ static gx_status rotated_part(double *out, const gx_checkpoint *checkpoint, gx_e
 {
     const gx_tensor *divisors = gx_checkpoint_find(checkpoint, "rope_freqs.weight");
     *out = 1;
-    if (!divisors)
+    if (!divisors || !gx_checkpoint_has_payload(checkpoint))
         return GX_OK;
     uint64_t nbytes = 0, rotated = 0;
     GX_TRY(gx_tensor_rows_nbytes(divisors, 1, &nbytes, error));
