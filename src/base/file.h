@@ -78,10 +78,9 @@ gx_status gx_folder_list_folders(gx_arena *arena, const char *path, char ***name
 char *gx_path_join(gx_arena *arena, const char *folder, const char *name); /* NULL when memory is out */
 const char *gx_path_name(const char *path); /* after the last '/' */
 
-/* A symbolic link at `path`, in place of what was there, at no moment missing; `target` is stored as it is. */
-gx_status gx_link_create(const char *target, const char *path, gx_error *error) GX_MUST_USE;
-/* A new, empty folder: the Xs at the end of `path` become something that was not there yet. */
-gx_status gx_folder_create_unique(char *path, gx_error *error) GX_MUST_USE;
+/* A symbolic link at `path`, in place of what was there, at no moment missing; `target` is stored as it is. Made in `folder`, on the same file
+ * system. */
+gx_status gx_link_create(const char *target, const char *path, const char *folder, gx_error *error) GX_MUST_USE;
 /* A file, or a folder with all that is in it; links are not followed. What cannot be removed stays. */
 void gx_path_remove(const char *path);
 
@@ -89,6 +88,7 @@ void gx_path_remove(const char *path);
 typedef struct gx_lock gx_lock;
 /* *out is NULL when another process holds it. */
 gx_status gx_lock_try(gx_lock **out, const char *path, gx_error *error) GX_MUST_USE;
+gx_status gx_lock_wait(gx_lock **out, const char *path, gx_error *error) GX_MUST_USE; /* until it is had */
 void gx_lock_release(gx_lock *lock); /* NULL allowed */
 
 #endif

@@ -168,26 +168,16 @@ char *gx_own_name(const char *folder)
     return path;
 }
 
-gx_status gx_link_create(const char *target, const char *path, gx_error *error)
+gx_status gx_link_create(const char *target, const char *path, const char *folder, gx_error *error)
 {
-    const size_t length = (size_t)(gx_path_name(path) - path);
-    char *folder = gx_alloc(length + 2, 1);
-    if (folder)
-        memcpy(folder, length ? path : ".", length ? length : 1);
-    char *unfinished = folder ? gx_own_name(folder) : NULL;
+    char *unfinished = gx_own_name(folder);
     gx_status status = unfinished ? GX_OK : gx_fail_memory(error);
     if (status == GX_OK && (symlink(target, unfinished) != 0 || rename(unfinished, path) != 0)) {
         status = gx_fail_errno(error, errno, "%s: linking", path);
         unlink(unfinished);
     }
     gx_free(unfinished);
-    gx_free(folder);
     return status;
-}
-
-gx_status gx_folder_create_unique(char *path, gx_error *error)
-{
-    return mkdtemp(path) ? GX_OK : gx_fail_errno(error, errno, "%s: creating the folder", path);
 }
 
 static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place)

@@ -76,12 +76,17 @@ static char *file_url(gx_arena *arena, const gx_download *d, const gx_hub_file *
 }
 
 /* A cache keeps equal files once, under one lock. */
-static const item *find_twin(const gx_download *d, const item *i)
+static gx_status find_twin(const gx_download *d, item *i, gx_error *error)
 {
-    for (const item *earlier = d->items; earlier < i; earlier++)
-        if (strcmp(earlier->public.place.bytes, i->public.place.bytes) == 0)
-            return earlier->twin ? earlier->twin : earlier;
-    return NULL;
+    const item *earlier = d->items;
+    while (earlier < i && strcmp(earlier->public.place.bytes, i->public.place.bytes) != 0)
+        earlier++;
+    if (earlier == i)
+        return GX_OK;
+    if (earlier->public.file->nbytes != i->public.file->nbytes)
+        return gx_fail(error, GX_ERROR_NETWORK, "%s: the listing gives '%s' and '%s' one hash and two sizes", d->id->repository, earlier->public.file->name, i->public.file->name);
+    i->twin = earlier; /* not itself a twin: of several the first is found */
+    return GX_OK;
 }
 
 static gx_status open_item(gx_download *d, item *i, const gx_hub_file *file, gx_error *error)
@@ -96,7 +101,7 @@ static gx_status open_item(gx_download *d, item *i, const gx_hub_file *file, gx_
     GX_TRY(gx_storage_place(d->storage, &i->public.place, d->listing->commit, file, error));
     GX_TRY(gx_storage_has(&i->public.place, file, &there, error));
     i->done = i->public.here = there;
-    i->twin = find_twin(d, i);
+    GX_TRY(find_twin(d, i, error));
     if (there || i->twin)
         return GX_OK;
     GX_TRY(gx_partial_peek(&done, &i->public.place, file->nbytes, error));
@@ -315,14 +320,31 @@ static gx_status finish_item(gx_download *d, item *i, gx_error *error)
     return GX_OK;
 }
 
-/* What came is not what the Hub says it is. Once that may be an accident on the way. */
-static gx_status refuse_bytes(gx_download *d, item *i, gx_error *error)
+static void forget_bytes(gx_download *d, item *i)
 {
     gx_hasher_forget(d->hasher, index_of(d, i));
     gx_partial_discard(i->partial);
     i->partial = NULL;
     i->scouted = i->reserved = false;
     gx_location_clear(&i->location);
+}
+
+bool gx_download_forget(gx_download *d)
+{
+    bool any = false;
+    for (size_t n = 0; n < d->count; n++) {
+        if (!d->items[n].partial)
+            continue;
+        forget_bytes(d, &d->items[n]);
+        any = true;
+    }
+    return any;
+}
+
+/* What came is not what the Hub says it is. Once that may be an accident on the way. */
+static gx_status refuse_bytes(gx_download *d, item *i, gx_error *error)
+{
+    forget_bytes(d, i);
     if (++i->wrong == MAX_WRONG)
         return gx_fail(error, GX_ERROR_NETWORK, "%s: came twice with other bytes than the Hub names (%s); something on the way changes them", i->what,
                        i->public.file->etag);
@@ -482,9 +504,13 @@ static void stop_transfers(gx_download *d)
 /* Those that were there need their links, if nothing else. */
 static gx_status settle_items(gx_download *d, gx_error *error)
 {
-    for (size_t n = 0; n < d->count; n++)
-        if (d->items[n].done)
-            GX_TRY(gx_storage_settle(d->storage, &d->items[n].public.place, d->listing->commit, d->items[n].public.file, error));
+    for (size_t n = 0; n < d->count; n++) {
+        const gx_download_item *public = &d->items[n].public;
+        if (!d->items[n].done)
+            continue;
+        GX_TRY(gx_storage_settle(d->storage, &public->place, d->listing->commit, public->file, error));
+        GX_TRY(gx_storage_tidy(&public->place, error));
+    }
     return GX_OK;
 }
 

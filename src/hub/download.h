@@ -39,6 +39,9 @@ typedef enum gx_download_part {
 } gx_download_part;
 gx_status gx_download_run(gx_download *download, gx_download_part part, gx_error *error) GX_MUST_USE;
 
+/* Gives up what is here of the files that are not done: no hash has vouched for it yet. False: there was nothing of the kind. Not while it runs. */
+bool gx_download_forget(gx_download *download);
+
 /* Bytes that came over the line. */
 uint64_t gx_download_received_nbytes(const gx_download *download);
 

@@ -136,7 +136,7 @@ static gx_status list_cached(gx_hub *hub, bool *found, gx_error *error)
 
 static gx_status not_cached(const gx_hub *hub, const char *reason, gx_error *error)
 {
-    return gx_fail(error, GX_ERROR_NETWORK, "%s: %s, and it is not in %s", hub->id.repository, reason,
+    return gx_fail(error, GX_ERROR_NETWORK, "%s@%s: %s, and it is not in %s", hub->id.repository, hub->revision, reason,
                    hub->settings.local_dir ? hub->settings.local_dir : hub->settings.cache_dir);
 }
 
@@ -196,6 +196,11 @@ gx_status gx_hub_note_commit(const gx_hub *hub, gx_error *error)
 const char *gx_hub_folder(const gx_hub *hub)
 {
     return gx_storage_folder(&hub->storage, hub->listing.commit);
+}
+
+const char *gx_hub_own_folder(const gx_hub *hub)
+{
+    return hub->storage.own;
 }
 
 /* ---- bringing ---- */

@@ -23,6 +23,9 @@ gx_status gx_hub_note_commit(const gx_hub *hub, gx_error *error) GX_MUST_USE;
 /* Where the listing's files are, or will be. */
 const char *gx_hub_folder(const gx_hub *hub);
 
+/* For what is not finished, under a name of our own; it may have to be created. */
+const char *gx_hub_own_folder(const gx_hub *hub);
+
 /* Of the listing's wanted files. Lives as long as the hub. */
 gx_status gx_hub_download(gx_hub *hub, gx_download **out, gx_error *error) GX_MUST_USE;
 

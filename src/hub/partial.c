@@ -202,21 +202,25 @@ gx_status gx_partial_commit(gx_partial *p, gx_error *error)
     return status;
 }
 
+void gx_partial_discard(gx_partial *p)
+{
+    gx_output_discard(p->journal);
+    gx_output_discard(p->bytes);
+    free_partial(p);
+}
+
 void gx_partial_suspend(gx_partial *p)
 {
     if (!p)
         return;
+    if (p->total_done == 0) {
+        gx_partial_discard(p);
+        return;
+    }
     for (size_t i = 0; i < p->count; i++)
         if (note_piece(p, i, NULL) != GX_OK)
             break; /* what was noted before is true all the same */
     gx_output_suspend(p->bytes);
     gx_output_suspend(p->journal);
-    free_partial(p);
-}
-
-void gx_partial_discard(gx_partial *p)
-{
-    gx_output_discard(p->journal);
-    gx_output_discard(p->bytes);
     free_partial(p);
 }

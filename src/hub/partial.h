@@ -29,7 +29,7 @@ gx_status gx_partial_write(gx_partial *partial, size_t piece, const void *bytes,
 /* Makes one piece of all, for a server that gives no ranges: what was beyond the first gap is given up. */
 gx_status gx_partial_join(gx_partial *partial, gx_error *error) GX_MUST_USE;
 
-/* Each ends its life: the bytes take their place (if that fails, they are left for the next run); or are left; or are removed. */
+/* Each ends its life: the bytes take their place (if that fails, they are left for the next run); or are left, if there are any; or are removed. */
 gx_status gx_partial_commit(gx_partial *partial, gx_error *error) GX_MUST_USE;
 void gx_partial_suspend(gx_partial *partial); /* NULL allowed */
 void gx_partial_discard(gx_partial *partial);

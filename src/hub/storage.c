@@ -25,7 +25,8 @@ gx_status gx_storage_open(gx_storage *out, gx_arena *arena, const gx_hub_setting
     gx_storage storage = {.arena = arena, .settings = settings};
     storage.repository = name ? gx_path_join(arena, settings->cache_dir, name) : NULL;
     storage.locks = name ? gx_arena_printf(arena, "%s/.locks/%s", settings->cache_dir, name) : NULL;
-    if (!storage.repository || !storage.locks)
+    storage.own = settings->local_dir ? gx_path_join(arena, settings->local_dir, ".cache/huggingface") : storage.repository;
+    if (!storage.repository || !storage.locks || !storage.own)
         return gx_fail_memory(error);
     *out = storage;
     return GX_OK;
@@ -56,12 +57,8 @@ gx_status gx_storage_known_commit(const gx_storage *storage, const char **out, c
 /* The unfinished file does not lie beside the finished one: huggingface_hub takes all that is in refs/ for a reference. */
 static gx_status write_small(const gx_storage *storage, const char *path, const char *text, gx_error *error)
 {
-    const gx_hub_settings *settings = storage->settings;
-    const char *folder = settings->local_dir ? gx_path_join(storage->arena, settings->local_dir, ".cache/huggingface") : storage->repository;
-    if (!folder)
-        return gx_fail_memory(error);
-    GX_TRY(gx_folder_create(folder, error));
-    return gx_file_write_shared(path, folder, text, strlen(text), error);
+    GX_TRY(gx_folder_create(storage->own, error));
+    return gx_file_write_shared(path, storage->own, text, strlen(text), error);
 }
 
 static gx_status create_parent(gx_arena *arena, const char *path, gx_error *error)
@@ -128,6 +125,15 @@ gx_status gx_storage_place(const gx_storage *s, gx_place *out, const char *commi
     return GX_OK;
 }
 
+/* A local folder may be a repository of its own; huggingface_hub, too, keeps its notes out of it. */
+static gx_status ignore_in_git(const gx_storage *s, gx_error *error)
+{
+    char *path = gx_path_join(s->arena, s->settings->local_dir, ".cache/huggingface/.gitignore");
+    if (!path)
+        return gx_fail_memory(error);
+    return gx_path_exists(path) ? GX_OK : write_small(s, path, "*", error);
+}
+
 gx_status gx_storage_prepare(const gx_storage *s, const gx_place *place, gx_error *error)
 {
     char *tag = gx_path_join(s->arena, s->settings->cache_dir, "CACHEDIR.TAG");
@@ -137,7 +143,9 @@ gx_status gx_storage_prepare(const gx_storage *s, const gx_place *place, gx_erro
     GX_TRY(create_parent(s->arena, place->bytes, error));
     GX_TRY(create_parent(s->arena, place->partial, error));
     GX_TRY(create_parent(s->arena, place->lock, error));
-    return place->metadata || gx_path_exists(tag) ? GX_OK : write_small(s, tag, cachedir_tag, error);
+    if (place->metadata)
+        return ignore_in_git(s, error);
+    return gx_path_exists(tag) ? GX_OK : write_small(s, tag, cachedir_tag, error);
 }
 
 /* ---- what is there ---- */
@@ -216,9 +224,23 @@ static gx_status link_to_bytes(const gx_storage *s, const gx_place *place, const
     if (status == GX_OK)
         status = create_parent(s->arena, place->path, error);
     if (status == GX_OK)
-        status = gx_link_create(gx_buffer_text(&target), place->path, error);
+        status = gx_link_create(gx_buffer_text(&target), place->path, s->repository, error);
     gx_buffer_deinit(&target);
     return status;
+}
+
+gx_status gx_storage_tidy(const gx_place *place, gx_error *error)
+{
+    gx_lock *lock = NULL;
+    if (!gx_path_exists(place->partial) && !gx_path_exists(place->journal))
+        return GX_OK;
+    GX_TRY(gx_lock_try(&lock, place->lock, error));
+    if (lock) {
+        gx_path_remove(place->partial);
+        gx_path_remove(place->journal);
+    }
+    gx_lock_release(lock);
+    return GX_OK;
 }
 
 gx_status gx_storage_settle(const gx_storage *s, const gx_place *place, const char *commit, const gx_hub_file *file, gx_error *error)

@@ -19,6 +19,7 @@ typedef struct gx_storage {
     const gx_hub_settings *settings;
     const char *repository; /* CACHE/models--org--name */
     const char *locks;      /* CACHE/.locks/models--org--name */
+    const char *own;        /* for what is not finished, under names of our own: the repository's folder, or LOCAL/.cache/huggingface */
 } gx_storage;
 
 gx_status gx_storage_open(gx_storage *out, gx_arena *arena, const gx_hub_settings *settings, const gx_model_id *id, gx_error *error) GX_MUST_USE;
@@ -46,6 +47,9 @@ gx_status gx_storage_prepare(const gx_storage *storage, const gx_place *place, g
 
 /* The bytes are where they belong: makes the link, or notes what they are. Nothing changes when that was done before. */
 gx_status gx_storage_settle(const gx_storage *storage, const gx_place *place, const char *commit, const gx_hub_file *file, gx_error *error) GX_MUST_USE;
+
+/* The bytes are there: what a run of ours left of them when another program brought them is of no use any more. */
+gx_status gx_storage_tidy(const gx_place *place, gx_error *error) GX_MUST_USE;
 
 /* A new hash that already holds what comes before the bytes: git names a small file by "blob SIZE\0" and its bytes. NULL: memory is out. */
 gx_hash *gx_file_hash_new(const gx_hub_file *file);

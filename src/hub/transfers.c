@@ -413,6 +413,9 @@ static void judge_answer(attempt *a)
             try_again(a, &a->error);
         else
             fail_transfer(a, a->status, &a->error);
+    } else if (!t->end && !a->ignored && a->position == 0 && !a->response.has_length) {
+        gx_fail(&error, GX_ERROR_NETWORK, "%s: the server ends without an answer", t->what);
+        try_again(a, &error);
     } else if (t->end && t->begin < t->end) {
         gx_fail(&error, GX_ERROR_NETWORK, "%s: the server ends after %llu of %llu bytes", t->what, (unsigned long long)t->begin, (unsigned long long)t->end);
         try_again(a, &error);

@@ -48,9 +48,12 @@ static gx_status open_model(gx_hub_model *m, const gx_hub_request *request, gx_e
         return gx_fail(error, GX_ERROR_ARGUMENT, "'%s' is neither a path nor a Hub id (org/name, org/name@revision, org/name:file.gguf)", request->model);
     GX_TRY(gx_hub_open(&m->hub, &m->id, request->options, &m->watch, error));
     GX_TRY(gx_hub_list(m->hub, &m->listing, &cached, error));
-    GX_TRY(gx_hub_select(m->listing, &m->id, &m->model_file, error));
-    if (cached && !gx_hub_selection_is_whole(m->listing))
+    gx_error reason = {0};
+    const gx_status status = gx_hub_select(m->listing, &m->id, &m->model_file, &reason);
+    if (cached && (status == GX_ERROR_UNSUPPORTED || (status == GX_OK && !gx_hub_selection_is_whole(m->listing))))
         return gx_fail(error, GX_ERROR_NETWORK, "%s: only a part of it is in %s, and the Hub cannot be asked", m->id.repository, gx_hub_folder(m->hub));
+    if (status != GX_OK)
+        return gx_fail(error, status, "%s", reason.message);
     if (!cached)
         GX_TRY(gx_hub_download(m->hub, &m->download, error));
     say_plan(m);
@@ -146,11 +149,13 @@ gx_status gx_hub_model_look(gx_hub_model *m, const char **path, gx_error *error)
     if (is_here(m))
         return gx_hub_model_bring(m, path, error);
     GX_TRY(gx_download_run(m->download, GX_DOWNLOAD_HEADS, error));
-    if (!m->view.folder[0])
-        GX_TRY(gx_hub_view_open(&m->view, m->arena, m->download, error));
+    GX_TRY(gx_hub_view_open(&m->view, m->arena, gx_hub_own_folder(m->hub), m->download, error));
     GX_TRY(want_whole_headers(m, &more, error));
-    if (more)
+    if (more) {
+        gx_hub_view_close(&m->view);
         GX_TRY(gx_download_run(m->download, GX_DOWNLOAD_HEADS, error));
+        GX_TRY(gx_hub_view_open(&m->view, m->arena, gx_hub_own_folder(m->hub), m->download, error));
+    }
     return path_in(m, m->view.folder, path, error);
 }
 
@@ -175,14 +180,26 @@ static gx_status judge_headers(const char *path, bool is_gguf, gx_error *error)
     return status;
 }
 
-static gx_status look_and_judge(gx_hub_model *m, gx_error *error)
+static gx_status look_once_and_judge(gx_hub_model *m, gx_error *error)
 {
     const char *path = NULL;
-    GX_TRY(gx_hub_model_look(m, &path, error));
-    const gx_status status = judge_headers(path, m->model_file != NULL, error);
+    gx_status status = gx_hub_model_look(m, &path, error);
+    if (status == GX_OK)
+        status = judge_headers(path, m->model_file != NULL, error);
     if (status != GX_OK)
         gx_hub_model_name_errors(m, error);
+    gx_hub_view_close(&m->view);
     return status;
+}
+
+/* The bytes behind a refusal, which no hash vouches for yet, come once more: a line or a disk may have changed them. */
+static gx_status look_and_judge(gx_hub_model *m, gx_error *error)
+{
+    gx_error first = {0};
+    const gx_status status = look_once_and_judge(m, &first);
+    if ((status == GX_ERROR_FORMAT || status == GX_ERROR_UNSUPPORTED) && gx_download_forget(m->download))
+        return look_once_and_judge(m, error);
+    return status == GX_OK ? GX_OK : gx_fail(error, status, "%s", first.message);
 }
 
 /* ---- bringing ---- */

@@ -12,6 +12,7 @@
 #define SAFETENSORS_HEAD_NBYTES (UINT64_C(128) << 10)
 #define GGUF_HEAD_NBYTES (UINT64_C(32) << 20)
 #define SHOWN_FILES 24
+#define SHARDS_INDEX "model.safetensors.index.json"
 
 static bool ends_with(const char *text, const char *ending)
 {
@@ -94,7 +95,7 @@ static void want_modules(gx_hub_listing *listing)
 
 static void want_companions(gx_hub_listing *listing)
 {
-    static const char *const configs[] = {"config.json", GX_MODULES_NAME, "model.safetensors.index.json"};
+    static const char *const configs[] = {"config.json", GX_MODULES_NAME, SHARDS_INDEX};
     size_t count = 0;
     const char *const *names = gx_companion_names(&count);
     for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
@@ -161,6 +162,9 @@ static gx_status select_safetensors(gx_hub_listing *listing, gx_hub_file *file, 
 {
     if (!gx_hub_listing_find(listing, "config.json"))
         return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: no config.json in it: is it a model?", id->repository);
+    size_t stem = 0;
+    if (part_count(file->name, &stem) && !gx_hub_listing_find(listing, SHARDS_INDEX))
+        return gx_fail(error, GX_ERROR_UNSUPPORTED, "%s: '%s' is a part of a model, but there is no " SHARDS_INDEX, id->repository, file->name);
     want_companions(listing);
     want_model(listing, file);
     return GX_OK;

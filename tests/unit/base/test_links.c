@@ -1,4 +1,4 @@
-/* What a path leads to, links, folders of a name of their own, and removing. */
+/* What a path leads to, links, and removing. */
 #include <fcntl.h>
 #include <math.h>
 #include <unistd.h>
@@ -65,17 +65,17 @@ static void links_take_a_place(void **state)
 {
     (void)state;
     gx_error error = {0}, folder = {0}, below = {0};
-    check_ok("new", gx_link_create("../x", scratch_path("link"), &error), &error);
+    check_ok("new", gx_link_create("../x", scratch_path("link"), scratch_folder, &error), &error);
     assert_string_equal(target_of("link"), "../x"); /* as it was given, though it leads nowhere */
-    check_ok("again", gx_link_create("y", scratch_path("link"), &error), &error);
+    check_ok("again", gx_link_create("y", scratch_path("link"), scratch_folder, &error), &error);
     assert_string_equal(target_of("link"), "y");
     scratch_write_text("file", "old");
-    check_ok("over a file", gx_link_create("z", scratch_path("file"), &error), &error);
+    check_ok("over a file", gx_link_create("z", scratch_path("file"), scratch_folder, &error), &error);
     assert_string_equal(target_of("file"), "z");
     scratch_write_text("full/x", "");
-    check_failure("over a folder", gx_link_create("z", scratch_path("full"), &folder), &folder, GX_ERROR_IO, "full: linking");
+    check_failure("over a folder", gx_link_create("z", scratch_path("full"), scratch_folder, &folder), &folder, GX_ERROR_IO, "full: linking");
     assert_true(gx_path_exists(scratch_path("full/x")));
-    check_failure("below nothing", gx_link_create("z", scratch_path("no/link"), &below), &below, GX_ERROR_IO, "no/link: linking");
+    check_failure("below nothing", gx_link_create("z", scratch_path("no/link"), scratch_folder, &below), &below, GX_ERROR_IO, "no/link: linking");
 }
 
 static gx_status link_often(void *context, size_t item, unsigned worker, gx_error *error)
@@ -84,7 +84,7 @@ static gx_status link_often(void *context, size_t item, unsigned worker, gx_erro
     (void)item;
     (void)worker;
     for (int i = 0; i < 2000; i++) {
-        GX_TRY(gx_link_create("bytes", context, error));
+        GX_TRY(gx_link_create("bytes", context, scratch_folder, error));
         if (readlink(context, target, sizeof target) != 5)
             return gx_fail(error, GX_ERROR_IO, "the link is gone for a moment");
     }
@@ -100,22 +100,6 @@ static void two_make_the_same_link(void **state)
     snprintf(path, sizeof path, "%s", scratch_path("shared"));
     check_ok("links", gx_parallel_for(2, 2, link_often, path, &error), &error);
     assert_string_equal(target_of("shared"), "bytes");
-}
-
-static void folders_of_their_own(void **state)
-{
-    (void)state;
-    char first[512], second[512];
-    gx_error error = {0}, failure = {0};
-    snprintf(first, sizeof first, "%s", scratch_path("own.XXXXXX"));
-    memcpy(second, first, sizeof second);
-    check_ok("first", gx_folder_create_unique(first, &error), &error);
-    check_ok("second", gx_folder_create_unique(second, &error), &error);
-    assert_string_not_equal(first, second);
-    assert_true(gx_path_is_folder(first));
-    assert_true(gx_path_is_folder(second));
-    snprintf(first, sizeof first, "%s", scratch_path("no/own.XXXXXX"));
-    check_failure("no parent", gx_folder_create_unique(first, &failure), &failure, GX_ERROR_IO, "creating the folder: No such file");
 }
 
 static void removing(void **state)
@@ -146,7 +130,6 @@ int main(void)
         cmocka_unit_test(folders_of_a_folder),
         cmocka_unit_test(links_take_a_place),
         cmocka_unit_test(two_make_the_same_link),
-        cmocka_unit_test(folders_of_their_own),
         cmocka_unit_test(removing),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
