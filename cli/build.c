@@ -25,7 +25,7 @@ int command_build(int argc, char **argv)
     common_options common = {0};
     hub_arguments hub = {0};
     gx_hub_options_default(&hub.options);
-    option_list precisions = {0};
+    option_list precisions = {0}, genai_precision = {0};
     const char *model = NULL, *profile = NULL;
     unsigned accuracy_level = (unsigned)build.accuracy_level;
     const option options[] = {
@@ -38,6 +38,7 @@ int command_build(int argc, char **argv)
         {{"--accuracy-level"}, OPTION_UINT, &accuracy_level, "N", "least arithmetic of q4 products: 0, 1 fp32 (slow), 4 int8 (default 4)"},
         {{"--embedding-dim"}, OPTION_UINT, &build.embedding_dim, "N", "of EmbeddingGemma: so many values of each embedding (default all)"},
         {{"--all-logits"}, OPTION_FLAG, &build.all_logits, NULL, "logits of every position instead of the last"},
+        {{"--genai-precision"}, OPTION_LIST, &genai_precision, "P", "what ONNX Runtime GenAI runs (default: q4 if it is there, else q8, fp32, fp16, q4f16)"},
         {{"--force"}, OPTION_FLAG, &build.force, NULL, "overwrite existing models"},
         {{"-n", "--dry-run"}, OPTION_FLAG, &build.dry_run, NULL, "print the plan, write nothing"},
         HUB_OPTIONS(hub),
@@ -48,7 +49,8 @@ int command_build(int argc, char **argv)
     const char *positional[1];
     unsigned positional_count = 0;
     if (parse_arguments(argc, argv, options, count, positional, 1, &positional_count, &error) != GX_OK ||
-        parse_precisions(&build.precisions, &precisions, &error) != GX_OK || parse_profile(&build.profile, profile, &error) != GX_OK)
+        parse_precisions(&build.precisions, &precisions, &error) != GX_OK ||
+        parse_precisions(&build.genai_precision, &genai_precision, &error) != GX_OK || parse_profile(&build.profile, profile, &error) != GX_OK)
         return report_error("build", &error);
     if (common.help) {
         print_help(options, count);

@@ -152,6 +152,7 @@ typedef struct gx_build_options {
     int accuracy_level;       /* of MatMulNBits: 0, 1, 4; default 4 */
     unsigned embedding_dim;   /* of EmbeddingGemma: so many leading values of each embedding, brought to length 1 again; 0, the default: all */
     bool all_logits;          /* logits of every position instead of the last */
+    unsigned genai_precision; /* one bit: of the model that genai_config.json names; 0, the default: of those in the folder q4, else q8, fp32, fp16, q4f16 */
     bool force;               /* overwrite existing output */
     bool dry_run;             /* print the plan to `text`, write nothing; else `text` receives a summary */
     unsigned threads;         /* 0, the default: all processors */

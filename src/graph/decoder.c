@@ -10,6 +10,11 @@ static bool shares_buffers(const gx_builder *b)
     return true;
 }
 
+bool gx_decoder_shares_caches(const gx_model *model, const gx_profile *profile, gx_dtype activation)
+{
+    return shares_buffers(&(gx_builder){.model = model, .profile = profile, .activation = activation});
+}
+
 static void describe(gx_builder *b)
 {
     gx_graph *g = b->graph;
