@@ -2,15 +2,17 @@
 #include <string.h>
 
 #include "model/config.h"
+#include "pipeline/chat_template.h"
 #include "pipeline/companions.h"
 #include "pipeline/gguf_companions.h"
+#include "pipeline/host_defaults.h"
 
 #define CONFIG_LIMIT (UINT64_C(16) << 20)
 
 /* Carried over unchanged where the folder has them. (Not modules.json: what it lists is in the graph.) */
 static const char *const carried[] = {
-    "generation_config.json", "tokenizer.json",  "tokenizer_config.json", "tokenizer.model",
-    "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",  "chat_template.json",
+    "generation_config.json", "tokenizer.json",     "tokenizer.model",     "special_tokens_map.json",
+    "added_tokens.json",      "chat_template.jinja", "chat_template.json",
     "config_sentence_transformers.json", "sentence_bert_config.json",
 };
 
@@ -25,8 +27,8 @@ static void count_external_data(yyjson_mut_doc *doc, yyjson_mut_val *files, cons
 }
 
 /* {"model_q4.onnx": 1}: how many external data files belong to each model that has its own; a page cannot list a folder. Entries
- * of an earlier build in the same folder stay. */
-static gx_status add_external_data(yyjson_mut_doc *doc, const gx_plan *plan, yyjson_val *earlier, gx_error *error)
+ * of an earlier build in the same folder stay. And which file is the default. */
+static gx_status add_host_settings(yyjson_mut_doc *doc, const gx_plan *plan, yyjson_val *earlier, gx_error *error)
 {
     yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
     yyjson_mut_val *settings = yyjson_mut_obj_get(root, "transformers.js_config");
@@ -44,6 +46,16 @@ static gx_status add_external_data(yyjson_mut_doc *doc, const gx_plan *plan, yyj
         yyjson_mut_obj_add(files, yyjson_val_mut_copy(doc, key), yyjson_val_mut_copy(doc, value));
     for (unsigned t = 0; t < plan->target_count && !plan->request; t++)
         count_external_data(doc, files, &plan->targets[t]);
+    return gx_host_defaults_add(doc, settings, files, plan->model, error);
+}
+
+/* Transformers.js makes up the caches' names from it, and knows no family's default. */
+static gx_status add_layer_count(yyjson_mut_doc *config, const gx_model *model, gx_error *error)
+{
+    static const char key[] = "num_hidden_layers";
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(config);
+    if (!yyjson_mut_obj_get(root, key) && !yyjson_mut_obj_add_uint(config, root, key, model->num_hidden_layers))
+        return gx_fail_memory(error);
     return GX_OK;
 }
 
@@ -58,12 +70,12 @@ static gx_status stage_config(gx_staging *staging, const gx_plan *plan, const ch
     yyjson_val *settings = yyjson_obj_get(yyjson_doc_get_root(earlier), "transformers.js_config");
     char *text = NULL;
     size_t nbytes = 0;
-    gx_status status = GX_OK;
+    gx_status status = add_layer_count(plan->model->config, plan->model, error);
     const bool for_host = !plan->request || settings; /* Transformers.js has no use for static graphs, but for what was built beside them */
-    if (for_host)
+    if (status == GX_OK && for_host)
         status = gx_config_put_apart(plan->model->config, plan->model->family, error);
     if (status == GX_OK && for_host)
-        status = add_external_data(plan->model->config, plan, yyjson_obj_get(settings, "use_external_data_format"), error);
+        status = add_host_settings(plan->model->config, plan, yyjson_obj_get(settings, "use_external_data_format"), error);
     if (status == GX_OK)
         status = gx_json_write(&text, &nbytes, plan->model->config, error);
     if (status == GX_OK)
@@ -89,7 +101,7 @@ static gx_status carry_files(gx_staging *staging, const gx_plan *plan, const cha
         if (gx_path_exists(from))
             GX_TRY(gx_staging_copy(staging, to, from, error));
     }
-    return GX_OK;
+    return gx_tokenizer_config_stage(staging, plan->arena, folder, output_dir, error);
 }
 
 gx_status gx_companions_stage(gx_staging *staging, const gx_plan *plan, const char *output_dir, gx_error *error)

@@ -4,8 +4,9 @@ import re
 import shutil
 
 import onnx
+from safetensors.numpy import load_file, save_file
 
-from harness import PRECISIONS, REAL, TINY, Problems, Skip, check, checkpoint_names, pieces_of
+from harness import FORMAT, PRECISIONS, REAL, TINY, Problems, Skip, check, checkpoint_names, pieces_of
 
 HOST = "transformers.js_config"
 
@@ -24,6 +25,8 @@ def config(environment, name):
     files = written.get(HOST, {}).get("use_external_data_format")
     owners = [f"{piece}.onnx" for file in ("model", "model_quantized") for piece in pieces_of(name, file)]
     problems.check(files == dict.fromkeys(owners, 1), f"{HOST}: {written.get(HOST)}")
+    defaults = {"dtype": "q8", "device_config": {"webgpu": {"dtype": "fp32"}}} if not name.startswith("embeddinggemma") else {"dtype": "q8"}
+    problems.check({k: v for k, v in written[HOST].items() if k != "use_external_data_format"} == defaults, f"{HOST}: {written[HOST]}")
     loaded = AutoConfig.from_pretrained(out).get_text_config()
     if not name.endswith(".gguf"):
         judged = AutoConfig.from_pretrained(TINY / name).get_text_config()
@@ -76,16 +79,69 @@ def contract(environment, name):
     problems.report()
 
 
+def added(environment):
+    """The defaults of what is there, after a second build into the same folder; a source's own are not carried over."""
+    folder, out = environment.scratch / "model", environment.scratch / "out"
+    shutil.copytree(TINY / "gemma3-pattern", folder)
+    given = json.loads((folder / "config.json").read_text()) | {HOST: {"dtype": "bnb4", "device_config": {"wasm": {"dtype": "q2"}}, "kept": 1}}
+    (folder / "config.json").write_text(json.dumps(given))
+    for precisions, expected in ((("fp16",), {"dtype": "fp16"}), (("q4",), {"dtype": "fp16", "device_config": {"cpu": {"dtype": "q4"}, "webgpu": {"dtype": "q4"}}})):
+        environment.program.build(folder, out, precisions=precisions)
+        written = json.loads((out / "config.json").read_text())[HOST]
+        check({k: v for k, v in written.items() if k != "use_external_data_format"} == {"kept": 1} | expected, f"{precisions}: {written}")
+
+
+def layer_count(environment):
+    """Left to Transformers' default in the source, it is said in the output."""
+    source, folder = TINY / "gemma3-pattern", environment.scratch / "model"
+    folder.mkdir()
+    text = json.loads((source / "config.json").read_text())
+    del text["num_hidden_layers"]
+    (folder / "config.json").write_text(json.dumps(text | {"layer_types": None}))
+    tensors, first = load_file(source / "model.safetensors"), "model.layers.0."
+    tensors = {n: t for n, t in tensors.items() if ".layers." not in n or n.startswith(first)}
+    tensors |= {n.replace(first, f"model.layers.{i}."): t for n, t in tensors.items() if n.startswith(first) for i in range(1, 26)}
+    save_file(tensors, folder / "model.safetensors")
+    out = environment.program.build(folder, environment.scratch / "out", precisions=("q4",))
+    check(json.loads((out / "config.json").read_text())["num_hidden_layers"] == 26, "num_hidden_layers is not said")
+
+
+def widened(environment, name):
+    """Graphs in fp32 compute nothing in fp16, which some GPUs lack: what is stored in fp16 goes through a Cast that is folded."""
+    problems = Problems()
+    out = environment.program.build(TINY / name, environment.scratch / "out", precisions=("fp32", "q4", "q8"))
+    for path in sorted((out / "onnx").glob("*.onnx")):
+        graph = onnx.load(path, load_external_data=False).graph
+        halves = {i.name for i in graph.initializer if i.data_type == onnx.TensorProto.FLOAT16}
+        readers = [f"{n.op_type} {n.name}" for n in graph.node if n.op_type != "Cast" and halves & set(n.input)]
+        problems.check(not readers, f"{path.name}: fp16 is read by {readers[:3]}")
+        to = {a.i for n in graph.node if n.op_type == "Cast" for a in n.attribute if a.name == "to"}
+        problems.check(onnx.TensorProto.FLOAT16 not in to, f"{path.name}: something is cast to fp16")
+        problems.check(bool(halves) == ("_q4" in path.name), f"{path.name}: {len(halves)} initializers in fp16")
+    problems.report()
+
+
 def carried(environment):
-    """Tokenizer files byte for byte, whatever is in them."""
+    """Tokenizer files byte for byte, whatever is in them; a chat template of its own file is put where Transformers.js looks for it."""
     folder = environment.scratch / "model"
     shutil.copytree(TINY / "gemma3-pattern", folder)
     contents = {"tokenizer.json": b'{"version": "1.0" }\r\n', "tokenizer_config.json": b'{ "a":1.0e3 }', "chat_template.jinja": "{{ '\u00e9' }}\n".encode(), "special_tokens_map.json": b"{}", "tokenizer.model": bytes(range(256))}
     for name, data in contents.items():
         (folder / name).write_bytes(data)
     out = environment.program.build(folder, environment.scratch / "out", precisions=("q4",))
+    template = b'{\n  "chat_template": "{{ \'\xc3\xa9\' }}\\n",'
     for name, data in contents.items():
-        check((out / name).is_file() and (out / name).read_bytes() == data, f"{name} was not carried over byte for byte")
+        expected = template + data[1:] if name == "tokenizer_config.json" else data
+        check((out / name).is_file() and (out / name).read_bytes() == expected, f"{name} was not carried over byte for byte: {(out / name).read_bytes()}")
+    for given in (b'{"chat_template":"own"}', b'{"chat_template":[]}', b"[]", b"{,"):
+        (folder / "tokenizer_config.json").write_bytes(given)
+        environment.program.build(folder, out, "--force", precisions=("q4",))
+        check((out / "tokenizer_config.json").read_bytes() == given, f"{given} became {(out / 'tokenizer_config.json').read_bytes()}")
+    (folder / "tokenizer_config.json").write_bytes(b" { }\n")
+    environment.program.build(folder, out, "--force", precisions=("q4",))
+    check(json.loads((out / "tokenizer_config.json").read_text()) == {"chat_template": "{{ '\u00e9' }}\n"}, "an empty object")
+    (folder / "chat_template.jinja").write_bytes(b"\xff")
+    check("chat_template.jinja is not valid UTF-8" in environment.program.refuse(FORMAT, "build", folder, "-o", out, "--force", "-q"), "a broken template")
 
 
 def gguf_companions(environment):
@@ -123,6 +179,10 @@ def tests(environment):
         yield f"config[{name}]", lambda e, n=name: config(e, n)
     for name in ("gemma-gqa-sharded", "gemma3-types-bf16", "gemma3-multimodal", "gemma3-kinds.gguf"):
         yield f"contract[{name}]", lambda e, n=name: contract(e, n)
+    for name in checkpoint_names():
+        yield f"widened[{name}]", lambda e, n=name: widened(e, n)
+    yield "added", added
+    yield "layer_count", layer_count
     yield "carried", carried
     yield "gguf_companions", gguf_companions
     if environment.full:

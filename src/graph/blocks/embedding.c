@@ -6,6 +6,12 @@
 
 #include "graph/builder.h"
 
+/* Graphs in fp32 are for GPUs without fp16, too: they widen scales before they gather them, which is folded when the session opens. */
+static gx_dtype scales_dtype(const gx_builder *b, gx_dtype stored)
+{
+    return b->activation == GX_DTYPE_F32 ? GX_DTYPE_F32 : stored;
+}
+
 /* The rows `ids` [tokens] of tables that are stored alike, side by side. */
 typedef struct lookup {
     const gx_value *ids;
@@ -20,7 +26,9 @@ static const gx_value *gather_one(gx_builder *b, const char *leaf, const lookup 
     gx_graph *g = b->graph;
     const gx_value *table = gx_graph_stored_value(g, gx_builder_name(b, gx_builder_leaf(b, leaf, "_table")), l->stored[index], part, dtype,
                                                   GX_SHAPE(gx_dim_number(l->rows), gx_dim_number(width)));
-    return gx_graph_apply(g, "Gather", gx_builder_name(b, leaf), dtype, GX_SHAPE(b->tokens, gx_dim_number(width)), GX_INPUTS(table, l->ids));
+    if (part == GX_PART_SCALES)
+        table = gx_builder_cast(b, gx_builder_leaf(b, leaf, "_wide"), table, scales_dtype(b, dtype));
+    return gx_graph_apply(g, "Gather", gx_builder_name(b, leaf), table->dtype, GX_SHAPE(b->tokens, gx_dim_number(width)), GX_INPUTS(table, l->ids));
 }
 
 /* [tokens, count * width] of one part. */
@@ -38,7 +46,7 @@ static const gx_value *gather(gx_builder *b, const char *leaf, const lookup *l, 
     }
     gx_node *node = gx_graph_node(g, "Concat", gx_builder_name(b, leaf), rows ? l->count : 0, rows);
     gx_node_int(g, node, "axis", 1);
-    return gx_node_output(g, node, NULL, dtype, GX_SHAPE(b->tokens, gx_dim_number(l->count * width)));
+    return gx_node_output(g, node, NULL, rows ? rows[0]->dtype : dtype, GX_SHAPE(b->tokens, gx_dim_number(l->count * width)));
 }
 
 static const gx_value *float_rows(gx_builder *b, const lookup *l)
