@@ -121,7 +121,8 @@ def run_case(environment, models, name, case):
         check(hub.rules[0].struck > 0, "the fault did not happen")
         check(not any("authorization" in r.headers for r in hub.asked(origin="cdn")), "the token went astray")
         allowed = {"": (0,), ".": (NETWORK, FORMAT), None: (0, NETWORK)}.get(word, (NETWORK,))
-        check(result.status in allowed and any(w in result.err for w in (word or "").replace(".", "").split("|")),
+        words = "" if word in (None, ".") else word
+        check(result.status in allowed and any(w in result.err for w in words.split("|")),
               f"expected exit status {allowed} and '{word}': {result}")
         check(result.err.count("\n") == (result.status != 0) and "secret" not in result.err, f"expected one line if it fails: {result}")
         user.check_cache()
