@@ -19,14 +19,14 @@ QUICK = ("gemma3-types-bf16", "gemma2-capped.gguf", "gemma4-per-layer-bf16")
 class Folder:
     """A folder in GenAI, and the file that it names in ONNX Runtime."""
 
-    def __init__(self, out, threads=1):
+    def __init__(self, out, threads=1, **model):
         import onnxruntime_genai
         self.genai = onnxruntime_genai
         self.config = json.loads((out / "genai_config.json").read_text())
         self.file = out / self.config["model"]["decoder"]["filename"]
         settings = onnxruntime_genai.Config(str(out))
-        # The machine may be busy. Everything else is as it stands in the file.
-        settings.overlay(json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": threads, "session.intra_op.allow_spinning": "0"}}}}))
+        # The machine may be busy. Everything else is as it stands in the file, but for what a test asks.
+        settings.overlay(json.dumps({"model": model | {"decoder": {"session_options": {"intra_op_num_threads": threads, "session.intra_op.allow_spinning": "0"}}}}))
         self.model = onnxruntime_genai.Model(settings)
         self.plain = Decoder(self.file, threads)
 
@@ -95,9 +95,10 @@ def same_text(environment, name, profile):
 
 
 def ways(environment, name, precision):
-    """A prompt in pieces, with generated ids between them, beyond the sliding window; cut back; several rows of one length."""
+    """A prompt in pieces, with generated ids or a stop between them, beyond the sliding window; cut back; several rows of one length."""
     problems, expected = Problems(), golden(name)
-    folder = Folder(environment.program.build(TINY / name, environment.scratch / "out", precisions=(precision,)))
+    out = environment.program.build(TINY / name, environment.scratch / "out", precisions=(precision,))
+    folder = Folder(out)
     ids = expected["chunks.input_ids"][0]
     first, second = ids[:9], ids[9:]
     generator, (logits, cache) = folder.generator([first], max_length=64), folder.plain.step(first[None])
@@ -111,6 +112,14 @@ def ways(environment, name, precision):
     generator.append_tokens(second.astype(np.int32))
     worst = distance(generator, folder.plain.step(second[None], cache=cache)[0])
     problems.check(worst <= bound(name, precision), f"a second piece after generated ids: {worst:.2e}")
+
+    stopping = Folder(out, eos_token_id=[int(folder.plain.step(ids[None])[0][0, -1].argmax())])
+    generator = stopping.generator([ids], max_length=64)
+    generator.generate_next_token()
+    problems.check(generator.is_done() and generator.get_sequence(0).tolist() == ids.tolist(), f"the stop id is part of the text, or does not stop it: {generator.get_sequence(0)}")
+    generator.append_tokens(first.astype(np.int32))
+    worst = distance(generator, folder.plain.pieces(np.concatenate([ids, first])[None], [len(ids), len(first)])[-1])
+    problems.check(worst <= bound(name, precision), f"more ids after a stop: {worst:.2e}")
 
     generator = folder.generator([ids], max_length=64)
     generator.rewind_to(9)
@@ -288,6 +297,7 @@ def tests(environment):
     for name in checkpoint_names() if environment.full else QUICK:
         yield f"same_text[{name}]", lambda e, n=name: same_text(e, n, "ort")
         yield f"ways[{name}]", lambda e, n=name: ways(e, n, "fp32")
+    yield "ways[gemma2-capped.gguf, fp16]", lambda e: ways(e, "gemma2-capped.gguf", "fp16")  # its caches grow
     if not environment.full:
         return
     for name in CORE:
