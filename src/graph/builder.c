@@ -27,6 +27,12 @@ const char *gx_builder_leaf(gx_builder *b, const char *leaf, const char *suffix)
     return name ? name : "";
 }
 
+void gx_builder_needs_onnxruntime(gx_builder *b, unsigned minor)
+{
+    if (b->onnxruntime < minor)
+        b->onnxruntime = minor;
+}
+
 const gx_value *gx_builder_cast(gx_builder *b, const char *leaf, const gx_value *x, gx_dtype dtype)
 {
     if (x->dtype == dtype)

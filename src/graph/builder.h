@@ -63,7 +63,8 @@ struct gx_builder {
     const gx_rope *ropes[GX_MAX_ROPES];                /* the distinct ones of the layers */
     gx_rope_values rope_values[GX_MAX_ROPES];
     unsigned rope_count;
-    char scope[96]; /* "/model/layers.3/self_attn": in front of every node's name */
+    unsigned onnxruntime; /* the minor version that the graph so far needs */
+    char scope[96];       /* "/model/layers.3/self_attn": in front of every node's name */
 };
 
 /* Keys of earlier calls; an encoder has none. */
@@ -100,6 +101,9 @@ const gx_value *gx_builder_concat(gx_builder *b, const char *leaf, const gx_valu
 
 /* Pieces of the given widths along the last dimension of x: parts[i] [..., widths[i]]. */
 void gx_builder_split(gx_builder *b, const char *leaf, const gx_value *x, unsigned count, const uint64_t *widths, const gx_value **parts);
+
+/* Something of this graph is right from that minor version on; measured, docs/runtimes.md. */
+void gx_builder_needs_onnxruntime(gx_builder *b, unsigned minor);
 
 /* The mean along the last dimension of x, which stays, of 1. */
 const gx_value *gx_builder_mean_of_last(gx_builder *b, const char *leaf, const gx_value *x);

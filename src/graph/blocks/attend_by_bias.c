@@ -26,8 +26,10 @@ const gx_value *gx_attend_operator(gx_builder *b, const gx_heads *heads, const g
     const written w = write_caches(b, heads, layer, number, kind);
     gx_node *node = gx_graph_node(g, "Attention", gx_builder_name(b, "attention"), GX_INPUTS(heads->q, w.key, w.value, kind->bias));
     gx_node_float(g, node, "scale", layer->attention_scale);
-    if (layer->attention_softcap != 0)
+    if (layer->attention_softcap != 0) {
         gx_node_float(g, node, "softcap", layer->attention_softcap);
+        gx_builder_needs_onnxruntime(b, 27); /* before, with a mask, it was wrong */
+    }
     return gx_node_output(g, node, NULL, b->activation, heads->q->shape);
 }
 

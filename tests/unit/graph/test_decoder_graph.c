@@ -289,6 +289,14 @@ static void softcap_is_there_when_honoured(void **state)
     tiny_decoder_close(&d);
 }
 
+static const char *metadata_of(const gx_graph *graph, const char *key)
+{
+    const gx_metadata *entry = graph->metadata;
+    while (entry && strcmp(entry->key, key) != 0)
+        entry = entry->next;
+    return entry ? entry->value : NULL;
+}
+
 static void options_show_in_the_metadata(void **state)
 {
     (void)state;
@@ -302,14 +310,50 @@ static void options_show_in_the_metadata(void **state)
     } expected[] = {{"gemma_onnx.family", "gemma3"},        {"gemma_onnx.precision", "fp16"},
                     {"gemma_onnx.logits", "all"},           {"gemma_onnx.residual_scale", "0.125"},
                     {"gemma_onnx.max_position_embeddings", "32768"}, {"gemma_onnx.version", gx_version()}};
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-        const gx_metadata *entry = d.graph->metadata;
-        while (entry && strcmp(entry->key, expected[i].key) != 0)
-            entry = entry->next;
-        assert_non_null(entry);
-        assert_string_equal(entry->value, expected[i].value);
-    }
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        assert_string_equal(metadata_of(d.graph, expected[i].key), expected[i].value);
     tiny_decoder_close(&d);
+}
+
+/* As measured on every release: tools/runtimes. */
+static void the_oldest_runtime_shows_in_the_metadata(void **state)
+{
+    (void)state;
+    const gx_static_form full = {.batch_size = 1, .sequence_length = 4, .longest_call = 4, .max_length = 256};
+    const gx_static_form bounded = {.batch_size = 1, .sequence_length = 4, .longest_call = 4, .max_length = 256, .bounded = true};
+    const struct {
+        const char *model, *profile, *precision;
+        const gx_static_form *form;
+        const char *oldest;
+    } expected[] = {
+        {"gemma3-pattern", "ort", "fp32", NULL, "1.24"},
+        {"gemma3-pattern", "ort", "q4", NULL, "1.24"},
+        {"gemma3-pattern", "ort", "fp32", &full, "1.24"},
+        {"gemma3-pattern", "ort", "fp32", &bounded, "1.29"},
+        {"gemma2-published", "ort", "fp32", NULL, "1.24"},
+        {"gemma3-pattern", "standard", "fp32", NULL, "1.24"},
+        {"gemma3-pattern", "standard", "fp32", &full, "1.25"},
+        {"gemma2-published", "standard", "fp32", NULL, "1.27"},
+        {"gemma2-published", "standard", "fp32", &bounded, "1.27"},
+        {"embeddinggemma-published", "standard", "fp32", NULL, "1.24"},
+        {"gemma2-published", "primitive", "fp16", NULL, "1.15"},
+        {"gemma3-pattern", "primitive", "fp32", &bounded, "1.15"},
+        {"gemma3-pattern", "primitive", "q8", NULL, "1.15"},
+        {"gemma3-pattern", "primitive", "q4", &full, "1.19"},
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        unsigned policy = 0;
+        while (strcmp(gx_policy_name(policy), expected[i].precision) != 0)
+            policy++;
+        tiny_decoder d;
+        tiny_decoder_open(&d, expected[i].model, policy, 0, false);
+        gx_arena_free(d.arena);
+        d.options.profile = gx_profile_find(expected[i].profile);
+        d.options.form = expected[i].form;
+        tiny_decoder_build(&d);
+        assert_string_equal(metadata_of(d.graph, "gemma_onnx.min_onnxruntime"), expected[i].oldest);
+        tiny_decoder_close(&d);
+    }
 }
 
 static void check_allocations(const char *name, unsigned policy, unsigned profile, gx_decoder_piece piece, const gx_static_form *form)
@@ -365,6 +409,7 @@ int main(void)
         cmocka_unit_test(precisions_have_their_operators),
         cmocka_unit_test(softcap_is_there_when_honoured),
         cmocka_unit_test(options_show_in_the_metadata),
+        cmocka_unit_test(the_oldest_runtime_shows_in_the_metadata),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
