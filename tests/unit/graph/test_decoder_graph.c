@@ -187,6 +187,45 @@ static void every_weight_is_stored_once(void **state)
     for_each_graph(check_parts);
 }
 
+/* Engines cannot divide products of unknown lengths: a Reshape leaves at most one dimension open, and copies none. */
+static void check_reshapes(const tiny_decoder *d)
+{
+    for (const gx_node *node = d->graph->nodes; node; node = node->next) {
+        if (strcmp(node->op_type, "Reshape") != 0)
+            continue;
+        const gx_initializer *shape = d->graph->initializers;
+        while (shape && &shape->value != node->inputs[1])
+            shape = shape->next;
+        unsigned open = 0;
+        for (size_t i = 0; shape && i < shape->nbytes / sizeof(int64_t); i++) {
+            int64_t dim;
+            memcpy(&dim, (const char *)shape->bytes + i * sizeof dim, sizeof dim);
+            open += dim == -1;
+            if (dim == 0)
+                fail_msg("%s copies a dimension", node->name);
+        }
+        if (open > 1)
+            fail_msg("%s leaves %u dimensions open", node->name, open);
+    }
+}
+
+static void reshapes_are_told_their_shapes(void **state)
+{
+    (void)state;
+    static const char *const told[] = {"gemma2-published", "gemma3-types-bf16", "gemma3n-streams", "gemma4-per-layer-bf16", "embeddinggemma-published"};
+    for (size_t m = 0; m < sizeof told / sizeof *told; m++)
+        for (unsigned profile = 0; profile < GX_PROFILE_COUNT; profile++) {
+            tiny_decoder d;
+            tiny_decoder_open(&d, told[m], 1, 0, false);
+            gx_arena_free(d.arena);
+            d.options.profile = gx_profile_get(profile);
+            tiny_decoder_build(&d);
+            check_reshapes(&d);
+            check_order(&d);
+            tiny_decoder_close(&d);
+        }
+}
+
 /* ---- apart ---- */
 
 static const char *const apart_models[] = {"gemma3n-streams", "gemma4-dense", "gemma4-per-layer-bf16"};
@@ -404,6 +443,7 @@ int main(void)
         cmocka_unit_test(values_are_made_before_they_are_read),
         cmocka_unit_test(initializers_are_read_and_fit),
         cmocka_unit_test(every_weight_is_stored_once),
+        cmocka_unit_test(reshapes_are_told_their_shapes),
         cmocka_unit_test(pieces_fit_together),
         cmocka_unit_test(pieces_are_sound),
         cmocka_unit_test(precisions_have_their_operators),
