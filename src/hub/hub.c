@@ -234,7 +234,7 @@ gx_status gx_hub_check_disk(const gx_hub *hub, gx_error *error)
         return GX_OK;
     GX_TRY(free_nbytes(folder, &available, error));
     if (available < missing + DISK_RESERVE)
-        return gx_fail(error, GX_ERROR_IO, "%s: %.1f GB are to be fetched, %.1f GB are free; name another place with --cache-dir or HF_HUB_CACHE", folder,
-                       (double)missing / 1e9, (double)available / 1e9);
+        return gx_fail(error, GX_ERROR_IO, "%s: %.1f MB are to be fetched, and %.0f MB shall stay free; %.1f MB are; name another place with --cache-dir or HF_HUB_CACHE",
+                       folder, (double)missing / 1e6, (double)DISK_RESERVE / 1e6, (double)available / 1e6);
     return GX_OK;
 }

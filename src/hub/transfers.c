@@ -16,7 +16,8 @@
 #define LONGEST_RETRY_AFTER 120.0
 #define SMALL_STEP (UINT64_C(64) << 10) /* of an attempt that brought less the next one waits a moment */
 #define SMALL_PAUSE 0.05
-#define STALL_BYTES_PER_SECOND 128L
+#define SLOW_BYTES_PER_SECOND 128.0
+#define SLOW_WINDOWS 4.0 /* stall times until a line that only trickles is given up, too */
 #define CONNECT_SECONDS 15L
 #define BUFFER_NBYTES (256L << 10)
 #define TEXT_LIMIT 4608 /* a header of ours: a token is at most 4,096 bytes */
@@ -35,6 +36,12 @@ typedef struct attempt {
     double due;
     uint64_t first; /* transfer->begin when the attempt began */
     bool ended;
+
+    /* libcurl's own low-speed check looks back over so many seconds that it is late by as many */
+    double heard, window_began; /* the last byte; the stretch that is looked at for a trickle */
+    uint64_t window_nbytes;
+    bool talking; /* the request has gone out */
+    bool stalled;
 
     /* of the answer at hand */
     gx_response response;
@@ -131,6 +138,7 @@ static void take_header(attempt *a, const char *name, size_t name_length, const 
 static size_t on_header(char *line, size_t size, size_t count, void *context)
 {
     attempt *a = context;
+    a->heard = now_seconds();
     const size_t length = size * count;
     const char *colon = memchr(line, ':', length);
     if (length > 5 && memcmp(line, "HTTP/", 5) == 0) {
@@ -192,6 +200,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 {
     attempt *a = context;
     const size_t nbytes = size * count;
+    a->heard = now_seconds();
+    a->window_nbytes += nbytes;
     if (!a->opened) {
         curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &a->response.status);
         if (a->response.status != 200 && a->response.status != 206)
@@ -250,8 +260,6 @@ static void set_options(attempt *a)
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, a->curl_message);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_NBYTES);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES_PER_SECOND);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)settings->stall_seconds);
     if (settings->ca_file)
         curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
     if (asks_for_range(t)) {
@@ -284,6 +292,7 @@ static gx_status begin_hop(attempt *a, const char *url, gx_error *error)
     a->retry_after = 0;
     a->status = GX_OK;
     a->fatal = false;
+    a->talking = a->stalled = false;
     a->error = (gx_error){0};
     a->curl_message[0] = 0;
     a->transfer->http_status = 0;
@@ -335,7 +344,7 @@ static unsigned smaller(unsigned a, unsigned b)
 static void try_again(attempt *a, const gx_error *error)
 {
     gx_transfer *t = a->transfer;
-    const bool moved = t->begin > a->first;
+    const bool moved = t->begin - a->first >= (a->stalled ? SMALL_STEP : 1); /* a trickle leads nowhere */
     const unsigned limit = a->status != GX_OK ? MAX_TRIES_WRONG : a->owner->answered ? t->tries : smaller(t->tries, MAX_TRIES_OFFLINE);
     a->tries = moved ? 1 : a->tries + 1;
     if (a->tries >= limit || a->retry_after > LONGEST_RETRY_AFTER) {
@@ -565,6 +574,57 @@ static void take_messages(gx_transfers *transfers)
     }
 }
 
+static bool has_stalled(const attempt *a, double now)
+{
+    const double limit = (double)a->owner->settings->stall_seconds, window = now - a->window_began;
+    return now - a->heard >= limit || (window >= SLOW_WINDOWS * limit && (double)a->window_nbytes < SLOW_BYTES_PER_SECOND * window);
+}
+
+static void begin_window(attempt *a, double now)
+{
+    a->window_began = now;
+    a->window_nbytes = 0;
+}
+
+/* While it connects, or waits for its turn to, libcurl has a limit of its own. */
+static bool is_talking(attempt *a, double now)
+{
+    curl_off_t connected = 0;
+    if (a->talking || !a->easy || curl_easy_getinfo(a->easy, CURLINFO_PRETRANSFER_TIME_T, &connected) != CURLE_OK || connected == 0)
+        return a->talking && a->easy;
+    a->talking = true;
+    a->heard = now;
+    begin_window(a, now);
+    return true;
+}
+
+static void end_stalled(gx_transfers *transfers)
+{
+    const double now = now_seconds();
+    for (attempt *a = transfers->attempts; a; a = a->next) {
+        if (!is_talking(a, now))
+            continue;
+        if (has_stalled(a, now)) {
+            a->stalled = true;
+            snprintf(a->curl_message, sizeof a->curl_message, "no byte for %u seconds, or hardly any for longer", transfers->settings->stall_seconds);
+            judge(a, CURLE_OPERATION_TIMEDOUT);
+        } else if (now - a->window_began >= SLOW_WINDOWS * (double)transfers->settings->stall_seconds) {
+            begin_window(a, now);
+        }
+    }
+}
+
+/* Milliseconds until a pause ends, at most so many. */
+static int until_due(const gx_transfers *transfers, unsigned milliseconds)
+{
+    const double now = now_seconds();
+    double left = (double)milliseconds;
+    for (const attempt *a = transfers->attempts; a; a = a->next)
+        if (!a->easy && !a->ended && (a->due - now) * 1e3 < left)
+            left = a->due > now ? (a->due - now) * 1e3 : 0;
+    return (int)left + (left > 0 && left < (double)milliseconds);
+}
+
 static gx_transfer *take_ended(gx_transfers *transfers)
 {
     for (attempt *a = transfers->attempts; a; a = a->next) {
@@ -586,7 +646,8 @@ static gx_transfer *work(gx_transfers *transfers, unsigned milliseconds)
     gx_transfer *ended = take_ended(transfers);
     if (ended)
         return ended;
-    curl_multi_poll(transfers->multi, NULL, 0, (int)milliseconds, NULL);
+    curl_multi_poll(transfers->multi, NULL, 0, until_due(transfers, milliseconds), NULL);
+    end_stalled(transfers);
     return NULL;
 }
 
