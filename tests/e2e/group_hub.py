@@ -239,7 +239,8 @@ def takes_over(environment):
         first = user.start("fetch", "org/model", "--connections", "2")
         wait_for(lambda: hub.sent("repos") > PIECE, first)
         second = user.start("fetch", "org/model")
-        time.sleep(0.3)
+        wait_for(lambda: len(hub.asked("/api/")) > 1, second)
+        time.sleep(0.3)  # from its answer to the lock is no way at all
         first.kill()
         user.end(first, -9)
         hub.rate = None

@@ -168,10 +168,9 @@ def retry_after(environment):
         for value in ("100000", "inf", "1e300"):
             hub.forget()
             hub.add(Fault(status=429, headers={"Retry-After": value}), LISTING)
-            start = time.monotonic()
             line = User(environment, hub, value).refuse(NETWORK, "fetch", "org/model")
             check("often" in line or "wait" in line, line)
-            check(len(hub.requests) == 1 and time.monotonic() - start < 5, f"{value}: {len(hub.requests)} requests")
+            check(len(hub.requests) == 1, f"{value}: {len(hub.requests)} requests")
         hub.forget()
         for value in ("soon", "-5", "nan", "Wed, 21 Oct 2015 07:28:00 GMT", "")[:5 if environment.full else 2]:
             hub.add(Fault(status=503, headers={"Retry-After": value}), LISTING, times=1)
@@ -336,10 +335,9 @@ def interrupted(environment):
                 process = user.start("fetch", "org/model", "-q")
                 wait_for(lambda: hub.rules[0].struck, process)
                 time.sleep(0.05)
-                start = time.monotonic()
                 process.send_signal(number)
                 result = user.end(process, CANCELLED)
-                check(result.err.count("\n") == 1 and result.out == "" and time.monotonic() - start < 5, f"{name}: {result}")
+                check(result.err.count("\n") == 1 and result.out == "", f"{name}: {result}")
                 user.check_cache()
                 hub.rules.clear()
                 check_files(user.fetch("org/model"), hub.repositories["org/model"])
