@@ -14,6 +14,9 @@ die() {
 }
 need() { command -v "$1" >/dev/null 2>&1 || die "$1 is missing; ${2:-run scripts/deps, or install it}"; }
 
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+can_be_root() { [ "$(id -u)" = 0 ] || { command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; }; }
+
 sha256_of() { sha256sum -- "$1" | cut -d' ' -f1; }
 
 # check_sha256 FILE HASH
@@ -108,4 +111,10 @@ onnxruntime_library() {
     cp "$source" "$scratch/$name"
     mv "$scratch/$name" "$2/$name"
     rm -rf "$scratch"
+}
+
+# Whether there is a Node that Transformers.js runs in, with npm.
+has_node() {
+    command -v npm >/dev/null 2>&1 &&
+        node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 9) ? 0 : 1)' 2>/dev/null
 }

@@ -208,10 +208,18 @@ gx_stored *gx_graph_store(gx_graph *graph, const char *name, const gx_recipe *re
     return stored;
 }
 
+static bool is_same_shape(const gx_shape *a, const gx_shape *b)
+{
+    for (unsigned i = 0; a->rank == b->rank && i < a->rank; i++)
+        if (a->dims[i].number != b->dims[i].number)
+            return false;
+    return a->rank == b->rank;
+}
+
 const gx_value *gx_graph_stored_value(gx_graph *graph, const char *name, gx_stored *stored, gx_part part, gx_dtype dtype, gx_shape shape)
 {
     for (gx_initializer *i = graph->failed ? NULL : graph->initializers; i; i = i->next)
-        if (i->stored == stored && i->part == part && strcmp(i->value.name, name) == 0)
+        if (i->stored == stored && i->part == part && i->value.dtype == dtype && is_same_shape(&i->value.shape, &shape))
             return &i->value;
     gx_initializer *initializer = new_initializer(graph, name, dtype, shape);
     if (graph->failed)

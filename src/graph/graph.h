@@ -160,8 +160,8 @@ const gx_value *gx_graph_float(gx_graph *graph, const char *name, double value);
 /* Declares weight bytes; a recipe that was stored under an equal scheme before is not stored again. */
 gx_stored *gx_graph_store(gx_graph *graph, const char *name, const gx_recipe *recipe, const gx_scheme *scheme, const char *rule);
 
-/* An initializer that reads one part of them; the one that is there when it has the same name. dtype and shape may be another view of the same
- * bytes under another name. */
+/* An initializer that reads one part of them. dtype and shape may be another view of the same bytes; of one view there is one initializer, since
+ * WebAssembly loads the bytes of each. */
 const gx_value *gx_graph_stored_value(gx_graph *graph, const char *name, gx_stored *stored, gx_part part, gx_dtype dtype, gx_shape shape);
 
 /* Appends a node; nodes stand in topological order. `op_type` with a "com.microsoft:" prefix is of that domain. */

@@ -74,9 +74,19 @@ class Exported:
         size = attribute(node, "block_size")
         return (codes - np.repeat(self.codes(node.input[2]), size, axis=1)) * np.repeat(scales, size, axis=1)
 
+    def is_product(self, node):
+        return node.op_type in ("Gemm", "MatMulNBits") or self.unscaled(node) is not None
+
+    def unscaled(self, node):
+        """The product whose result this node multiplies by the rows' scales; None: it does not."""
+        maker = self.makers.get(node.input[0]) if node.op_type == "Mul" else None
+        return maker if maker is not None and maker.op_type == "Gemm" and maker.name == f"{node.name}/plain" else None
+
     def matrix(self, node):
         if node.op_type == "MatMulNBits":
             return self.block_matrix(node)
+        if node.op_type == "Mul":
+            return self.matrix(self.unscaled(node)) * self.array(node.input[1])[:, None]
         assert node.op_type == "Gemm" and attribute(node, "transB") == 1
         return self.weight(node.input[1])
 
@@ -167,17 +177,17 @@ class Exported:
         for node in self.model.graph.node:
             layer = re.fullmatch(r"/model/layers\.(\d+)/((?:self_attn|mlp)/\w+_proj|per_layer_\w+|laurel/(?:left|right))", node.name)
             outer = re.fullmatch(r"/model/(?:layer_inputs|altup|altup_end)/(model_projection|projections|stream\.\d+/projection)", node.name)
-            if layer and node.op_type in ("Gemm", "MatMulNBits"):
+            if layer and self.is_product(node):
                 scale = self.residual_scale() if layer[2] == "per_layer_input_gate" else 1  # it reads the scaled stream itself
                 out[int(layer[1]), layer[2].replace("/", ".")] = self.matrix(node) * np.float32(scale)
             elif expert := re.fullmatch(r"/model/layers\.(\d+)/experts/(gate_up_proj|down_proj)", node.name):  # all of them on every row
                 key = int(expert[1]), f"experts.{expert[2]}"
                 out[key] = self.matrix(node) if expert[2] == "gate_up_proj" else self.weight(self.makers[node.input[0]].input[0])
-            elif (dense := re.fullmatch(r"/sentence/dense_(\d+)", node.name)) and node.op_type in ("Gemm", "MatMulNBits"):
+            elif (dense := re.fullmatch(r"/sentence/dense_(\d+)", node.name)) and self.is_product(node):
                 out["dense", int(dense[1])] = self.matrix(node)
-            elif outer and node.op_type in ("Gemm", "MatMulNBits"):
+            elif outer and self.is_product(node):
                 out[outer[1].replace("/", ".")] = self.matrix(node)
-            elif node.name == "/lm_head/lm_head" and node.op_type in ("Gemm", "MatMulNBits"):
+            elif node.name == "/lm_head/lm_head" and self.is_product(node):
                 out["head"] = self.matrix(node)
         for name in self.initializers:
             if layer := re.fullmatch(r"/model/layers\.(\d+)/((?:input|pre_feedforward)_layernorm)/weight", name):

@@ -58,16 +58,19 @@ const gx_value *gx_block_nbits_product(gx_builder *b, const gx_product *p)
     return gx_node_output(g, node, NULL, p->x->dtype, p->result);
 }
 
-/* int8 rows that unfold to fp32 when the session opens (constant folding): the bytes of int8, the speed of fp32. */
+/* int8 rows that unfold to fp32 when the session opens (constant folding): the bytes of int8, the speed of fp32. The scales come behind the
+ * product: put into the weight, they would be a second copy of it while the session opens, which WebAssembly's heap never gives back. */
 static const gx_value *unfolding_product(gx_builder *b, const gx_product *p)
 {
     gx_graph *g = b->graph;
     const gx_shape shape = GX_SHAPE(gx_dim_number(p->out), gx_dim_number(p->in));
     const gx_value *values = gx_graph_stored_value(g, gx_product_part(b, p, "weight_int8"), p->stored, GX_PART_VALUES, GX_DTYPE_I8, shape);
     const gx_value *scales = gx_graph_stored_value(g, gx_product_part(b, p, "weight_scales"), p->stored, GX_PART_SCALES, GX_DTYPE_F32,
-                                                   GX_SHAPE(gx_dim_number(p->out), gx_dim_number(1)));
-    const gx_value *wide = gx_builder_cast(b, gx_builder_leaf(b, p->leaf, "/unfold"), values, GX_DTYPE_F32);
-    return gx_product_gemm(b, p, gx_builder_binary(b, "Mul", gx_builder_leaf(b, p->leaf, "/scale"), wide, scales));
+                                                   GX_SHAPE(gx_dim_number(p->out)));
+    gx_product plain = *p;
+    plain.leaf = gx_builder_leaf(b, p->leaf, "/plain");
+    const gx_value *product = gx_product_gemm(b, &plain, gx_builder_cast(b, gx_builder_leaf(b, p->leaf, "/unfold"), values, GX_DTYPE_F32));
+    return gx_builder_binary(b, "Mul", p->leaf, product, scales);
 }
 
 typedef struct quantised {

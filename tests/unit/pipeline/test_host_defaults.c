@@ -12,7 +12,8 @@
 #include "pipeline/host_defaults.h"
 
 static const gx_model small = {.vocab_size = 262144, .hidden_size = 640, .parameters = 268098176};     /* Gemma 3 270M */
-static const gx_model large = {.vocab_size = 262144, .hidden_size = 1152, .parameters = 999885952};    /* Gemma 3 1B */
+static const gx_model middling = {.vocab_size = 262144, .hidden_size = 1152, .parameters = 999885952}; /* Gemma 3 1B */
+static const gx_model large = {.vocab_size = 256000, .hidden_size = 2304, .parameters = 2614341888};   /* Gemma 2 2B */
 static const gx_model encoder = {.vocab_size = 262144, .hidden_size = 768, .parameters = 302863104, .bidirectional = true};
 
 typedef struct defaults_case {
@@ -34,6 +35,7 @@ static const defaults_case cases[] = {
     {&small, "model_quantized.onnx model.onnx", "{\"dtype\":\"q8\",\"device_config\":{\"webgpu\":{\"dtype\":\"fp32\"}}}"},
     {&small, "embed_tokens_q4.onnx decoder_model_merged_q4.onnx", "{\"dtype\":\"q4\"}"},
     {&small, "model_other.onnx", "{}"},
+    {&middling, ALL, "{\"dtype\":\"q8\",\"device_config\":{\"cpu\":{\"dtype\":\"q4\"},\"webgpu\":{\"dtype\":\"q4\"}}}"},
     {&large, ALL, "{\"dtype\":\"q4\"}"},
     {&large, "model.onnx model_quantized.onnx", "{\"dtype\":\"q8\",\"device_config\":{\"webgpu\":{\"dtype\":\"fp32\"}}}"},
     {&encoder, ALL, "{\"dtype\":\"q8\"}"},
