@@ -1,5 +1,6 @@
 /* gemma-onnx: picks the command. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
@@ -33,6 +34,8 @@ static void print_help(void)
 
 int main(int argc, char **argv)
 {
+    /* The Python package's ONNX Runtime (1.32) reports its use unless told not to; who wants that can set it to 0. */
+    setenv("ORT_DISABLE_TELEMETRY", "1", 0);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help();
         return finish_output("help", argc < 2 ? GX_ERROR_ARGUMENT : GX_OK);
