@@ -39,7 +39,8 @@ Tried by hand with a tiny `primitive` model, and not in the script:
 
 What engines are particular about, and what the graphs do for it: a `Reshape` is told every length but one (tract, OpenCV); `TensorScatter` has no `axis`
 (tinygrad; the default is meant). tinygrad wants clang, and keeps the lengths of the first call unless its caches are cleared. MNN's `mnnconvert` installs a package and reports what it
-converted; its module does not.
+converted; its module does not. What goes wrong without a word: MNN in q8; IREE in the dynamic `primitive` graph (prompts of more than one id). The evaluator of the onnx package knows no
+`DequantizeLinear` before opset 19, which `primitive` in q8 has.
 """
 
 
