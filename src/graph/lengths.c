@@ -1,6 +1,6 @@
 /*
  * Lengths that only a call knows, as values, and shapes made of them. Reshape is told every one: what is left to it (-1) or copied (0) an engine must
- * divide out of products of unknowns, which tract, TVM, IREE and OpenCV do not.
+ * divide out of products of unknowns, which tract and OpenCV do not.
  */
 #include <stdio.h>
 #include <string.h>
