@@ -17,6 +17,7 @@ Run it with the Python of bench/peers/make: .deps/peers/bin/python.
 import argparse
 import gc
 import json
+import os
 import statistics
 import subprocess
 import tempfile
@@ -126,6 +127,7 @@ class Growing(Exported):
 
 class GenaiRuntime:
     def __init__(self, folder, threads):
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # the package reports what it runs otherwise
         import onnxruntime_genai as og
         self.og = og
         config = og.Config(str(folder))

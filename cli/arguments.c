@@ -69,9 +69,21 @@ static gx_status add_to_list(const option *opt, const char *name, const char *te
     return GX_OK;
 }
 
-static gx_status set_value(const option *opt, const char *name, const char *text, gx_error *error)
+/* The arguments lie in memory of this process, and /proc shows what is there. */
+static gx_status take_secret(const option *opt, const char *name, char *text, gx_error *error)
+{
+    secret *target = opt->target;
+    const size_t length = strlen(text);
+    if (length <= SECRET_MAX)
+        memcpy(target->text, text, length + 1);
+    memset(text, '*', length);
+    return length <= SECRET_MAX ? GX_OK : argument_error(error, "%s: longer than %u characters", name, SECRET_MAX);
+}
+
+static gx_status set_value(const option *opt, const char *name, char *text, gx_error *error)
 {
     switch (opt->kind) {
+    case OPTION_SECRET: return take_secret(opt, name, text, error);
     case OPTION_STRING: *(const char **)opt->target = text; return GX_OK;
     case OPTION_UINT: return set_uint(opt, name, text, error);
     case OPTION_DOUBLE: return set_double(opt, name, text, error);
@@ -94,8 +106,8 @@ static bool looks_like_option(const char *text)
 
 static gx_status take_option(cursor *c, const option *options, unsigned count, gx_error *error)
 {
-    const char *given = c->argv[c->at++];
-    const char *equals = strncmp(given, "--", 2) == 0 ? strchr(given, '=') : NULL;
+    char *given = c->argv[c->at++];
+    char *equals = strncmp(given, "--", 2) == 0 ? strchr(given, '=') : NULL;
     const size_t length = equals ? (size_t)(equals - given) : strlen(given);
     const option *opt = find_option(options, count, given, length);
     if (!opt)

@@ -7,6 +7,7 @@
 typedef enum option_kind {
     OPTION_FLAG,   /* bool * */
     OPTION_STRING, /* const char ** */
+    OPTION_SECRET, /* secret *: a string that is wiped from the command line, which other users of the machine can see */
     OPTION_UINT,   /* unsigned * */
     OPTION_DOUBLE, /* double * */
     OPTION_LIST,   /* option_list *: one or more values up to the next option */
@@ -18,6 +19,12 @@ typedef struct option_list {
     const char *values[OPTION_LIST_MAX];
     unsigned count;
 } option_list;
+
+#define SECRET_MAX 4096u
+
+typedef struct secret {
+    char text[SECRET_MAX + 1]; /* "": not given */
+} secret;
 
 typedef struct option {
     const char *names[4]; /* "-o", "--output", "--output-dir"; unused ones NULL */

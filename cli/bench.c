@@ -48,6 +48,7 @@ int command_bench(int argc, char **argv)
     bench.progress = progress_show;
     bench.progress_context = &line;
     bench.text = print_text;
+    bench.text_context = &line;
     const gx_status status = gx_bench(&bench, &error);
     progress_end(&line);
     return status == GX_OK ? finish_output("bench", GX_OK) : report_error("bench", &error);

@@ -1,7 +1,7 @@
 /* gemma-onnx build */
 #include <stdio.h>
 
-#include "command.h"
+#include "hub.h"
 
 static void print_help(const option *options, unsigned count)
 {
@@ -23,7 +23,9 @@ int command_build(int argc, char **argv)
     gx_build_options build;
     gx_build_options_default(&build);
     common_options common = {0};
-    option_list precisions = {0};
+    hub_arguments hub = {0};
+    gx_hub_options_default(&hub.options);
+    option_list precisions = {0}, genai_precision = {0};
     const char *model = NULL, *profile = NULL;
     unsigned accuracy_level = (unsigned)build.accuracy_level;
     const option options[] = {
@@ -36,8 +38,10 @@ int command_build(int argc, char **argv)
         {{"--accuracy-level"}, OPTION_UINT, &accuracy_level, "N", "least arithmetic of q4 products: 0, 1 fp32 (slow), 4 int8 (default 4)"},
         {{"--embedding-dim"}, OPTION_UINT, &build.embedding_dim, "N", "of EmbeddingGemma: so many values of each embedding (default all)"},
         {{"--all-logits"}, OPTION_FLAG, &build.all_logits, NULL, "logits of every position instead of the last"},
+        {{"--genai-precision"}, OPTION_LIST, &genai_precision, "P", "what ONNX Runtime GenAI runs (default: q4 if it is there, else q8, fp32, fp16, q4f16)"},
         {{"--force"}, OPTION_FLAG, &build.force, NULL, "overwrite existing models"},
         {{"-n", "--dry-run"}, OPTION_FLAG, &build.dry_run, NULL, "print the plan, write nothing"},
+        HUB_OPTIONS(hub),
         COMMON_OPTIONS(common),
     };
     const unsigned count = sizeof options / sizeof *options;
@@ -45,7 +49,8 @@ int command_build(int argc, char **argv)
     const char *positional[1];
     unsigned positional_count = 0;
     if (parse_arguments(argc, argv, options, count, positional, 1, &positional_count, &error) != GX_OK ||
-        parse_precisions(&build.precisions, &precisions, &error) != GX_OK || parse_profile(&build.profile, profile, &error) != GX_OK)
+        parse_precisions(&build.precisions, &precisions, &error) != GX_OK ||
+        parse_precisions(&build.genai_precision, &genai_precision, &error) != GX_OK || parse_profile(&build.profile, profile, &error) != GX_OK)
         return report_error("build", &error);
     if (common.help) {
         print_help(options, count);
@@ -56,11 +61,13 @@ int command_build(int argc, char **argv)
     catch_signals();
     build.model = positional_count ? positional[0] : model;
     build.accuracy_level = (int)accuracy_level;
+    build.hub = hub_options(&hub, &line, common.quiet, build.dry_run);
     build.threads = common.threads;
     build.format = common.json ? GX_FORMAT_JSON : GX_FORMAT_TEXT;
     build.progress = progress_show;
     build.progress_context = &line;
     build.text = common.quiet && !build.dry_run ? NULL : print_text;
+    build.text_context = &line;
     const gx_status status = gx_build(&build, &error);
     progress_end(&line);
     if (status != GX_OK)

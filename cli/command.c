@@ -75,21 +75,35 @@ gx_status parse_profile(gx_profile_choice *out, const char *name, gx_error *erro
 
 void progress_begin(progress_line *line, bool quiet)
 {
-    *line = (progress_line){.enabled = !quiet && isatty(STDERR_FILENO), .started = now_seconds()};
+    *line = (progress_line){.enabled = !quiet && isatty(STDERR_FILENO)};
 }
 
 #define PROGRESS_INTERVAL 0.16 /* seconds: six times a second is enough for a reader */
 
+static void print_remaining(double seconds)
+{
+    if (seconds < 90)
+        fprintf(stderr, "  %.0f s left   ", seconds);
+    else
+        fprintf(stderr, "  %.0f min left  ", seconds / 60);
+}
+
 bool progress_show(void *context, const gx_progress *progress)
 {
     progress_line *line = context;
-    const double now = now_seconds(), elapsed = now - line->started;
+    const double now = now_seconds();
+    if (progress->total > 0 && (!line->phase || strcmp(line->phase, progress->phase) != 0)) {
+        line->phase = progress->phase;
+        line->started = now;
+        line->first = progress->done;
+    }
     if (line->enabled && now - line->shown >= PROGRESS_INTERVAL && progress->total > 0) {
-        const double part = (double)progress->done / (double)progress->total, rate = (double)progress->done / (elapsed > 0 ? elapsed : 1);
+        const double part = (double)progress->done / (double)progress->total, elapsed = now - line->started;
+        const double rate = progress->done > line->first ? (double)(progress->done - line->first) / (elapsed > 0 ? elapsed : 1) : 0;
         fprintf(stderr, "\r%s %3.0f %%", progress->phase, 100 * part);
         if (progress->in_bytes)
             fprintf(stderr, "  %.2f of %.2f GB  %.0f MB/s", (double)progress->done / 1e9, (double)progress->total / 1e9, rate / 1e6);
-        fprintf(stderr, "  %.0f s left  ", rate > 0 ? (double)(progress->total - progress->done) / rate : 0.0);
+        print_remaining(rate > 0 ? (double)(progress->total - progress->done) / rate : 0.0);
         line->shown = now;
         line->visible = true;
     }
@@ -105,7 +119,8 @@ void progress_end(progress_line *line)
 
 bool print_text(void *context, const char *text, size_t nbytes)
 {
-    (void)context;
+    if (context)
+        progress_end(context);
     return fwrite(text, 1, nbytes, stdout) == nbytes;
 }
 

@@ -14,6 +14,7 @@ extern const command commands[]; /* ends with a NULL name */
 
 int command_build(int argc, char **argv);
 int command_convert(int argc, char **argv);
+int command_fetch(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_run(int argc, char **argv);
@@ -28,6 +29,8 @@ typedef struct common_options {
 #define COMMON_OPTIONS(c)                                                                                              \
     {{"--threads"}, OPTION_UINT, &(c).threads, "N", "threads to use (default: all processors)"},                       \
     {{"--json"}, OPTION_FLAG, &(c).json, NULL, "results as JSON on stdout"},                                           \
+    QUIET_AND_HELP(c)
+#define QUIET_AND_HELP(c)                                                                                              \
     {{"-q", "--quiet"}, OPTION_FLAG, &(c).quiet, NULL, "no progress, no summary; errors only"},                        \
     {{"-h", "--help"}, OPTION_FLAG, &(c).help, NULL, "this text"}
 
@@ -45,9 +48,10 @@ int report_error(const char *name, const gx_error *error);
 /* Progress on stderr: one line that is rewritten on a terminal, nothing otherwise. Context: a progress_line. Returns false
  * after SIGINT or SIGTERM, so that the library cleans up. */
 typedef struct progress_line {
-    bool enabled;
+    bool enabled, visible;
+    const char *phase; /* of what follows; NULL: not begun */
     double started, shown;
-    bool visible;
+    uint64_t first; /* done when the phase began: not part of its rate */
 } progress_line;
 void progress_begin(progress_line *line, bool quiet);
 bool progress_show(void *context, const gx_progress *progress);
@@ -57,7 +61,7 @@ void progress_end(progress_line *line);
 void catch_signals(void);
 bool was_interrupted(void);
 
-/* Writes to stdout; for gx_text_callback. */
+/* Writes to stdout; for gx_text_callback. Context: the progress_line that it must not be mixed with; NULL: none. */
 bool print_text(void *context, const char *text, size_t nbytes);
 
 /* Flushes stdout: a failed write is an error, too. */

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "command.h"
+#include "hub.h"
 
 static void print_help(const option *options, unsigned count)
 {
@@ -49,6 +49,7 @@ static gx_status compare(const gx_convert_options *convert, const choices *c, gx
     gx_compare_options options;
     gx_compare_options_default(&options);
     options.output_dir = convert->build.output_dir;
+    options.hub = convert->build.hub;
     options.reference_file = c->reference_file;
     options.precisions = convert->build.precisions;
     options.ort_library = c->ort_library;
@@ -57,6 +58,7 @@ static gx_status compare(const gx_convert_options *convert, const choices *c, gx
     options.progress = convert->build.progress;
     options.progress_context = convert->build.progress_context;
     options.text = convert->build.text;
+    options.text_context = convert->build.text_context;
     if (c->tolerance > 0)
         options.tolerance = c->tolerance;
     return gx_compare(&options, error);
@@ -92,6 +94,7 @@ static gx_status benchmark(const gx_convert_options *convert, const choices *c, 
     options.progress = convert->build.progress;
     options.progress_context = convert->build.progress_context;
     options.text = convert->build.text;
+    options.text_context = convert->build.text_context;
     return gx_bench(&options, error);
 }
 
@@ -117,6 +120,8 @@ int command_convert(int argc, char **argv)
     gx_convert_options_default(&convert);
     gx_build_options *build = &convert.build;
     common_options common = {0};
+    hub_arguments hub = {0};
+    gx_hub_options_default(&hub.options);
     choices c = {0};
     const char *model = NULL;
     const option options[] = {
@@ -140,6 +145,7 @@ int command_convert(int argc, char **argv)
         {{"--all-logits"}, OPTION_FLAG, &build->all_logits, NULL, "logits of every position of a prefill call instead of one"},
         {{"--force"}, OPTION_FLAG, &build->force, NULL, "overwrite existing models"},
         {{"-n", "--dry-run"}, OPTION_FLAG, &build->dry_run, NULL, "print the plan, write nothing"},
+        HUB_OPTIONS(hub),
         COMMON_OPTIONS(common),
     };
     const unsigned count = sizeof options / sizeof *options;
@@ -156,11 +162,13 @@ int command_convert(int argc, char **argv)
     progress_begin(&line, common.quiet);
     catch_signals();
     build->model = positional_count ? positional[0] : model;
+    build->hub = hub_options(&hub, &line, common.quiet, build->dry_run);
     build->threads = common.threads;
     build->format = common.json ? GX_FORMAT_JSON : GX_FORMAT_TEXT;
     build->progress = progress_show;
     build->progress_context = &line;
     build->text = common.quiet && !build->dry_run ? NULL : print_text;
+    build->text_context = &line;
     const gx_status status = convert_and_measure(&convert, &c, &error);
     progress_end(&line);
     return status == GX_OK ? finish_output("convert", GX_OK) : report_error("convert", &error);

@@ -1,7 +1,7 @@
 /* gemma-onnx inspect */
 #include <stdio.h>
 
-#include "command.h"
+#include "hub.h"
 
 static void print_help(const option *options, unsigned count)
 {
@@ -20,8 +20,11 @@ int command_inspect(int argc, char **argv)
     gx_inspect_options inspect;
     gx_inspect_options_default(&inspect);
     common_options common = {0};
+    hub_arguments hub = {0};
+    gx_hub_options_default(&hub.options);
     const option options[] = {
         {{"--tensors"}, OPTION_FLAG, &inspect.tensors, NULL, "list every tensor"},
+        HUB_OPTIONS(hub),
         COMMON_OPTIONS(common),
     };
     const unsigned count = sizeof options / sizeof *options;
@@ -33,6 +36,9 @@ int command_inspect(int argc, char **argv)
         print_help(options, count);
         return finish_output("inspect", GX_OK);
     }
+    progress_line line;
+    progress_begin(&line, common.quiet);
+    inspect.hub = hub_options(&hub, &line, true, false);
     inspect.format = common.json ? GX_FORMAT_JSON : GX_FORMAT_TEXT;
     inspect.text = print_text;
     if (gx_inspect(&inspect, &error) != GX_OK)

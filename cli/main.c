@@ -1,5 +1,6 @@
 /* gemma-onnx: picks the command. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
@@ -7,6 +8,7 @@
 const command commands[] = {
     {"build", "a checkpoint to dynamic-shape ONNX decoders, one per precision", command_build},
     {"convert", "a checkpoint to static prefill and decode graphs", command_convert},
+    {"fetch", "a model from the Hub, into its cache", command_fetch},
     {"verify", "what was written against the fp32 reference", command_verify},
     {"run", "text from an exported folder", command_run},
     {"bench", "how fast an exported folder runs here", command_bench},
@@ -21,9 +23,10 @@ static void print_help(void)
          "Usage: gemma-onnx COMMAND [MODEL] [options]\n\nCommands:");
     for (const command *c = commands; c->name; c++)
         printf("  %-10s%s\n", c->name, c->summary);
-    puts("\nMODEL is a Hugging Face folder or a .gguf file.\n\n"
+    puts("\nMODEL is a Hugging Face folder, a .gguf file, or the id of a model on the Hugging Face Hub.\n\n"
          "Example:\n"
          "  gemma-onnx build ./gemma-3-270m -o out -p fp32 q4\n"
+         "  gemma-onnx build google/gemma-3-270m -o out -p q4\n"
          "  gemma-onnx build --help\n\n"
          "Exit status: 0 done, 2 wrong usage, 3 file system, 4 an input file is malformed, 5 not supported,\n"
          "6 out of memory, 7 network, 8 a comparison failed, 9 cancelled.");
@@ -31,6 +34,8 @@ static void print_help(void)
 
 int main(int argc, char **argv)
 {
+    /* The Python package's ONNX Runtime (1.32) reports its use unless told not to; who wants that can set it to 0. */
+    setenv("ORT_DISABLE_TELEMETRY", "1", 0);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help();
         return finish_output("help", argc < 2 ? GX_ERROR_ARGUMENT : GX_OK);

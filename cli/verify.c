@@ -1,7 +1,7 @@
 /* gemma-onnx verify */
 #include <stdio.h>
 
-#include "command.h"
+#include "hub.h"
 
 static void print_help(const option *options, unsigned count)
 {
@@ -20,6 +20,8 @@ int command_verify(int argc, char **argv)
     gx_verify_options verify;
     gx_verify_options_default(&verify);
     common_options common = {0};
+    hub_arguments hub = {0};
+    gx_hub_options_default(&hub.options);
     option_list precisions = {0};
     const option options[] = {
         {{"-a", "--against"}, OPTION_STRING, &verify.against, "MODEL", "the checkpoint to judge by (default: the source)"},
@@ -30,6 +32,7 @@ int command_verify(int argc, char **argv)
         {{"--greedy-ids"}, OPTION_UINT, &verify.greedy_ids, "N", "ids generated from each of three prompts (default 32)"},
         {{"--max-kl"}, OPTION_DOUBLE, &verify.max_kl, "X", "bar for quantised files, nats (default 1)"},
         {{"--ort-library"}, OPTION_STRING, &verify.ort_library, "FILE", "libonnxruntime.so"},
+        HUB_OPTIONS(hub),
         COMMON_OPTIONS(common),
     };
     const unsigned count = sizeof options / sizeof *options;
@@ -45,11 +48,13 @@ int command_verify(int argc, char **argv)
     progress_line line;
     progress_begin(&line, common.quiet);
     catch_signals();
+    verify.hub = hub_options(&hub, &line, common.quiet, false);
     verify.threads = common.threads;
     verify.format = common.json ? GX_FORMAT_JSON : GX_FORMAT_TEXT;
     verify.progress = progress_show;
     verify.progress_context = &line;
     verify.text = common.quiet ? NULL : print_text;
+    verify.text_context = &line;
     const gx_status status = gx_verify(&verify, &error);
     progress_end(&line);
     finish_output("verify", GX_OK);

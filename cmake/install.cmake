@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 
 add_library(gemmaonnx SHARED $<TARGET_OBJECTS:gemmaonnx_objects>)
 target_include_directories(gemmaonnx INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(gemmaonnx PRIVATE PkgConfig::YYJSON PkgConfig::CRYPTO Threads::Threads m ${CMAKE_DL_LIBS})
+target_link_libraries(gemmaonnx PRIVATE PkgConfig::YYJSON PkgConfig::CRYPTO PkgConfig::CURL Threads::Threads m ${CMAKE_DL_LIBS})
 set_target_properties(gemmaonnx PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} INSTALL_RPATH "$ORIGIN")
 set_target_properties(gemma-onnx PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
 

@@ -67,6 +67,58 @@ typedef bool (*gx_text_callback)(void *context, const char *text, size_t nbytes)
 
 typedef enum gx_format { GX_FORMAT_TEXT, GX_FORMAT_JSON } gx_format;
 
+/* ---- Hub ------------------------------------------------------------------------------------------------------- */
+
+/* Where the Hugging Face Hub is asked for, wherever a function takes a MODEL that is no path but an id: "org/name", "org/name@revision",
+ * "org/name:file.gguf". A path that exists is a path. Each setting has its place in the environment, too, that of Python's huggingface_hub. */
+typedef enum gx_hub_event_kind {
+    GX_HUB_PLAN,         /* before anything is fetched: `name` is org/name, nbytes that of all files, missing_nbytes what is not here yet */
+    GX_HUB_FILE_PLANNED, /* then each file: name, nbytes, missing_nbytes */
+    GX_HUB_FILE_DONE,    /* a file is whole and what the Hub says it is: name, nbytes */
+    GX_HUB_NOTICE,       /* something to know: message */
+} gx_hub_event_kind;
+typedef struct gx_hub_event {
+    gx_hub_event_kind kind;
+    const char *name, *message; /* valid during the call; NULL where the kind has none */
+    uint64_t nbytes, missing_nbytes;
+    const char *commit; /* of GX_HUB_PLAN, as the next */
+    size_t files;
+} gx_hub_event;
+typedef void (*gx_hub_callback)(void *context, const gx_hub_event *event);
+
+typedef struct gx_hub_options {
+    size_t size;           /* sizeof(gx_hub_options), set by the default function */
+    const char *token;     /* NULL: HF_TOKEN, then the file of HF_TOKEN_PATH, then HF_HOME/token. Sent to the endpoint's host alone */
+    const char *revision;  /* branch, tag or commit; NULL: that of the id, else "main" */
+    const char *cache_dir; /* NULL: HF_HUB_CACHE, HF_HOME/hub, ~/.cache/huggingface/hub */
+    const char *local_dir; /* plain files go there, not into the cache; NULL, the default: into the cache */
+    const char *endpoint;  /* NULL: HF_ENDPOINT, else https://huggingface.co; plain http only to this machine */
+    bool offline;          /* also by HF_HUB_OFFLINE: ask nobody, take what is in the cache */
+    unsigned connections;  /* transfers at once, at most 64; 0, the default: 8 */
+    gx_hub_callback event; /* called from the thread that called us; NULL: none */
+    void *event_context;
+} gx_hub_options;
+
+GX_API void gx_hub_options_default(gx_hub_options *options);
+
+typedef struct gx_fetch_options {
+    size_t size;               /* sizeof(gx_fetch_options), set by the default function */
+    const char *model;         /* an id; required */
+    const gx_hub_options *hub; /* NULL: all defaults */
+    bool dry_run;              /* ask what there is, say the plan, bring nothing */
+    gx_format format;          /* of what goes to `text`: the path and a newline; or in JSON an object a line: plan, file, notice, progress, done */
+    gx_progress_callback progress; /* NULL: none */
+    void *progress_context;
+    gx_text_callback text; /* NULL: none */
+    void *text_context;
+} gx_fetch_options;
+
+GX_API void gx_fetch_options_default(gx_fetch_options *options);
+
+/* Brings what a conversion needs of a model and gives the path that other functions take as MODEL: the folder, or the .gguf file that the id
+ * names. What is there already is not brought again; what a broken line left is taken up. `error` may be NULL. */
+GX_API gx_status gx_fetch(const gx_fetch_options *options, gx_error *error);
+
 /* ---- Build ----------------------------------------------------------------------------------------------------- */
 
 /* Bits of gx_build_options.precisions, and the files they give; of Gemma 3n and 4 also embed_tokens….onnx and decoder_model_merged….onnx. */
@@ -90,7 +142,8 @@ typedef enum gx_profile_choice {
 
 typedef struct gx_build_options {
     size_t size;              /* sizeof(gx_build_options), set by the default function */
-    const char *model;        /* a Hugging Face folder or a .gguf file; required */
+    const char *model;        /* a Hugging Face folder, a .gguf file or a Hub id; required */
+    const gx_hub_options *hub; /* for an id; NULL: all defaults */
     const char *output_dir;   /* created if missing; required unless dry_run */
     unsigned precisions;      /* default: GX_PRECISION_FP32 */
     gx_profile_choice profile; /* default: GX_PROFILE_ORT */
@@ -99,6 +152,7 @@ typedef struct gx_build_options {
     int accuracy_level;       /* of MatMulNBits: 0, 1, 4; default 4 */
     unsigned embedding_dim;   /* of EmbeddingGemma: so many leading values of each embedding, brought to length 1 again; 0, the default: all */
     bool all_logits;          /* logits of every position instead of the last */
+    unsigned genai_precision; /* one bit: of the model that genai_config.json names; 0, the default: of those in the folder q4, else q8, fp32, fp16, q4f16 */
     bool force;               /* overwrite existing output */
     bool dry_run;             /* print the plan to `text`, write nothing; else `text` receives a summary */
     unsigned threads;         /* 0, the default: all processors */
@@ -141,7 +195,8 @@ GX_API gx_status gx_convert(const gx_convert_options *options, gx_error *error);
 typedef struct gx_compare_options {
     size_t size;                /* sizeof(gx_compare_options), set by the default function */
     const char *output_dir;     /* what gx_convert wrote; required */
-    const char *against;        /* the checkpoint to judge by; NULL: the source, at the place noted beside the output */
+    const char *against;        /* the checkpoint (or Hub id) to judge by; NULL: the source, at the place noted beside the output */
+    const gx_hub_options *hub;  /* for an id; NULL: all defaults */
     const char *reference_file; /* logits recorded elsewhere (.npz or .safetensors, docs/static-graphs.md) to judge by; NULL: our reference */
     unsigned precisions;        /* default 0: all that are there */
     double tolerance;           /* largest difference of an fp32 logit; default 1e-3 */
@@ -170,7 +225,8 @@ GX_API gx_status gx_compare(const gx_compare_options *options, gx_error *error);
 typedef struct gx_verify_options {
     size_t size;             /* sizeof(gx_verify_options), set by the default function */
     const char *output_dir;  /* what gx_build wrote; required */
-    const char *against;     /* the checkpoint to judge by; NULL: the source, at the place noted beside the output */
+    const char *against;     /* the checkpoint (or Hub id) to judge by; NULL: the source, at the place noted beside the output */
+    const gx_hub_options *hub; /* for an id; NULL: all defaults */
     unsigned precisions;     /* default 0: all that are there */
     const char *text_file;   /* UTF-8 text to measure on; NULL: one that is built in */
     unsigned windows;        /* stretches of text, each measured from an empty cache; default 2 */
@@ -257,7 +313,8 @@ GX_API gx_status gx_bench(const gx_bench_options *options, gx_error *error);
 
 typedef struct gx_inspect_options {
     size_t size;      /* sizeof(gx_inspect_options), set by the default function */
-    const char *path; /* a checkpoint folder, a .gguf or .safetensors file, an .onnx file (ours or not), an output folder; required */
+    const char *path; /* a checkpoint folder, a .gguf or .safetensors file, an .onnx file (ours or not), an output folder, a Hub id; required */
+    const gx_hub_options *hub; /* for an id; NULL: all defaults */
     bool tensors;     /* list every tensor */
     gx_format format;
     gx_text_callback text;

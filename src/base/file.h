@@ -1,5 +1,5 @@
 /*
- * Files: positioned reads and writes, whole-file reads with a limit, atomic small writes. The one place that calls the
+ * Files: positioned reads and writes, whole-file reads with a limit, atomic small writes, links, locks. The one place that calls the
  * operating system for files; every byte read from a source is counted here, and tests can make the nth call fail
  * (gx_file_fail_after).
  */
@@ -47,8 +47,26 @@ gx_status gx_output_resize(gx_output *output, uint64_t nbytes, gx_error *error) 
 gx_status gx_output_commit(gx_output *output, gx_error *error) GX_MUST_USE;
 void gx_output_discard(gx_output *output); /* NULL allowed */
 
+/* Work that a later run takes up again: the unfinished file is called `partial`, and what it holds is kept. gx_output_suspend,
+ * too, ends an output's life: it leaves the unfinished file where it is. */
+gx_status gx_output_resume(gx_output **out, const char *partial, const char *path, gx_error *error) GX_MUST_USE;
+void gx_output_suspend(gx_output *output); /* NULL allowed */
+gx_status gx_output_commit_or_suspend(gx_output *output, gx_error *error) GX_MUST_USE; /* a failure leaves the unfinished file where it is */
+/* Sets the size without reserving disk space. */
+gx_status gx_output_extend(gx_output *output, uint64_t nbytes, gx_error *error) GX_MUST_USE;
+
 /* Small whole-file write through a gx_output. */
 gx_status gx_file_write_all(const char *path, const void *bytes, size_t nbytes, gx_error *error) GX_MUST_USE;
+
+/* The same where others may write that file at the same moment: the unfinished one has a name of its own in `folder`, on the same file system. */
+gx_status gx_file_write_shared(const char *path, const char *folder, const void *bytes, size_t nbytes, gx_error *error) GX_MUST_USE;
+
+typedef struct gx_path_info {
+    uint64_t nbytes;
+    uint64_t allocated_nbytes; /* on disk: less in a file with holes */
+    double modified;           /* seconds since 1970 */
+} gx_path_info;
+bool gx_path_stat(const char *path, gx_path_info *out); /* of regular files, links followed; false: there is none */
 
 bool gx_path_exists(const char *path);
 bool gx_path_is_folder(const char *path);
@@ -56,7 +74,21 @@ gx_status gx_folder_create(const char *path, gx_error *error) GX_MUST_USE; /* wi
 gx_status gx_disk_free_nbytes(const char *path, uint64_t *out, gx_error *error) GX_MUST_USE;
 /* Names of the regular files in a folder, sorted; in the arena. */
 gx_status gx_folder_list(gx_arena *arena, const char *path, char ***names, size_t *count, gx_error *error) GX_MUST_USE;
+gx_status gx_folder_list_folders(gx_arena *arena, const char *path, char ***names, size_t *count, gx_error *error) GX_MUST_USE; /* its folders' */
 char *gx_path_join(gx_arena *arena, const char *folder, const char *name); /* NULL when memory is out */
 const char *gx_path_name(const char *path); /* after the last '/' */
+
+/* A symbolic link at `path`, in place of what was there, at no moment missing; `target` is stored as it is. Made in `folder`, on the same file
+ * system. */
+gx_status gx_link_create(const char *target, const char *path, const char *folder, gx_error *error) GX_MUST_USE;
+/* A file, or a folder with all that is in it; links are not followed. What cannot be removed stays. */
+void gx_path_remove(const char *path);
+
+/* A lock between processes: flock on a file, which is created, with its folder's rights for the group, and stays. */
+typedef struct gx_lock gx_lock;
+/* *out is NULL when another process holds it. */
+gx_status gx_lock_try(gx_lock **out, const char *path, gx_error *error) GX_MUST_USE;
+gx_status gx_lock_wait(gx_lock **out, const char *path, gx_error *error) GX_MUST_USE; /* until it is had */
+void gx_lock_release(gx_lock *lock); /* NULL allowed */
 
 #endif

@@ -8,6 +8,9 @@
 /* True when this call to the operating system has to fail; errno is EIO then. */
 bool gx_file_fault(void);
 
+/* A path in the folder that no other process or thread takes; on the heap, NULL when memory is out. */
+char *gx_own_name(const char *folder);
+
 int gx_file_descriptor(const gx_file *file); /* the file's, until it is closed */
 
 #endif

@@ -1,43 +1,49 @@
-/* SHA-256 over libcrypto. */
+/* Hashes over libcrypto. */
 #include <openssl/evp.h>
 #include <stdio.h>
 
 #include "base/arena.h"
 #include "base/hash.h"
 
-struct gx_sha256 {
+struct gx_hash {
     EVP_MD_CTX *context;
 };
 
-gx_sha256 *gx_sha256_new(void)
+static const EVP_MD *algorithm(gx_hash_kind kind)
 {
-    gx_sha256 *hash = gx_alloc(1, sizeof *hash);
+    return kind == GX_HASH_SHA256 ? EVP_sha256() : EVP_sha1();
+}
+
+gx_hash *gx_hash_new(gx_hash_kind kind)
+{
+    gx_hash *hash = gx_alloc(1, sizeof *hash);
     if (!hash)
         return NULL;
     hash->context = EVP_MD_CTX_new();
-    if (!hash->context || EVP_DigestInit_ex(hash->context, EVP_sha256(), NULL) != 1) {
-        gx_sha256_free(hash);
+    if (!hash->context || EVP_DigestInit_ex(hash->context, algorithm(kind), NULL) != 1) {
+        gx_hash_free(hash);
         return NULL;
     }
     return hash;
 }
 
-void gx_sha256_update(gx_sha256 *hash, const void *bytes, size_t nbytes)
+void gx_hash_update(gx_hash *hash, const void *bytes, size_t nbytes)
 {
     if (EVP_DigestUpdate(hash->context, bytes, nbytes) != 1)
-        GX_BUG("SHA-256 refused an update");
+        GX_BUG("the hash refused an update");
 }
 
-void gx_sha256_finish(gx_sha256 *hash, char hex[65])
+void gx_hash_finish(gx_hash *hash, char hex[65])
 {
-    unsigned char digest[32];
-    if (EVP_DigestFinal_ex(hash->context, digest, NULL) != 1)
-        GX_BUG("SHA-256 refused to finish");
-    for (int i = 0; i < 32; i++)
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned nbytes = 0;
+    if (EVP_DigestFinal_ex(hash->context, digest, &nbytes) != 1)
+        GX_BUG("the hash refused to finish");
+    for (unsigned i = 0; i < nbytes; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
 
-void gx_sha256_free(gx_sha256 *hash)
+void gx_hash_free(gx_hash *hash)
 {
     if (!hash)
         return;

@@ -1,4 +1,4 @@
-/* Output files: written as "<path>.partial", renamed when whole. */
+/* Output files: written under another name, renamed when whole. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,10 +11,8 @@
 struct gx_output {
     int descriptor;
     char *path;    /* of the finished file */
-    char *partial; /* "<path>.partial" */
+    char *partial; /* of the unfinished one */
 };
-
-static const char partial_suffix[] = ".partial";
 
 static void free_output(gx_output *output)
 {
@@ -23,29 +21,54 @@ static void free_output(gx_output *output)
     gx_free(output);
 }
 
-gx_status gx_output_create(gx_output **out, const char *path, gx_error *error)
+static char *copy_text(const char *text, const char *ending)
 {
-    const size_t length = strlen(path);
+    const size_t length = strlen(text), more = strlen(ending);
+    char *copy = gx_alloc(length + more + 1, 1);
+    if (copy) {
+        memcpy(copy, text, length);
+        memcpy(copy + length, ending, more);
+    }
+    return copy;
+}
+
+/* Takes both strings over. */
+static gx_status open_output(gx_output **out, char *partial, char *path, int flags, gx_error *error)
+{
     gx_output *output = gx_alloc(1, sizeof *output);
-    if (!output)
-        return gx_fail_memory(error);
-    output->path = gx_alloc(length + 1, 1);
-    output->partial = gx_alloc(length + sizeof partial_suffix, 1);
-    if (!output->path || !output->partial) {
-        free_output(output);
+    if (!output || !partial || !path) {
+        gx_free(output);
+        gx_free(partial);
+        gx_free(path);
         return gx_fail_memory(error);
     }
-    memcpy(output->path, path, length);
-    memcpy(output->partial, path, length);
-    memcpy(output->partial + length, partial_suffix, sizeof partial_suffix);
-    output->descriptor = gx_file_fault() ? -1 : open(output->partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+    *output = (gx_output){.path = path, .partial = partial};
+    output->descriptor = gx_file_fault() ? -1 : open(partial, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0666);
     if (output->descriptor < 0) {
-        const gx_status status = gx_fail_errno(error, errno, "%s", output->partial);
+        const gx_status status = gx_fail_errno(error, errno, "%s", partial);
         free_output(output);
         return status;
     }
     *out = output;
     return GX_OK;
+}
+
+gx_status gx_output_create(gx_output **out, const char *path, gx_error *error)
+{
+    return open_output(out, copy_text(path, ".partial"), copy_text(path, ""), O_TRUNC, error);
+}
+
+gx_status gx_output_resume(gx_output **out, const char *partial, const char *path, gx_error *error)
+{
+    return open_output(out, copy_text(partial, ""), copy_text(path, ""), 0, error);
+}
+
+void gx_output_suspend(gx_output *output)
+{
+    if (!output)
+        return;
+    close(output->descriptor);
+    free_output(output);
 }
 
 gx_status gx_output_write(gx_output *output, uint64_t offset, const void *bytes, size_t nbytes, gx_error *error)
@@ -74,6 +97,13 @@ static bool reserve_space(int descriptor, uint64_t nbytes)
     return !failed || errno == EOPNOTSUPP || errno == ENOSYS;
 }
 
+gx_status gx_output_extend(gx_output *output, uint64_t nbytes, gx_error *error)
+{
+    if (gx_file_fault() || ftruncate(output->descriptor, (off_t)nbytes) != 0)
+        return gx_fail_errno(error, errno, "%s: setting its size", output->path);
+    return GX_OK;
+}
+
 gx_status gx_output_resize(gx_output *output, uint64_t nbytes, gx_error *error)
 {
     if (gx_file_fault() || ftruncate(output->descriptor, (off_t)nbytes) != 0 || !reserve_space(output->descriptor, nbytes))
@@ -81,7 +111,8 @@ gx_status gx_output_resize(gx_output *output, uint64_t nbytes, gx_error *error)
     return GX_OK;
 }
 
-gx_status gx_output_commit(gx_output *output, gx_error *error)
+/* A failure leaves the unfinished file where it is. */
+static gx_status finish(gx_output *output, gx_error *error)
 {
     gx_status status = GX_OK;
     const int closed = close(output->descriptor); /* file systems may report a failed write here */
@@ -89,8 +120,21 @@ gx_status gx_output_commit(gx_output *output, gx_error *error)
         status = gx_fail_errno(error, errno, "%s: writing", output->path);
     else if (gx_file_fault() || rename(output->partial, output->path) != 0)
         status = gx_fail_errno(error, errno, "%s: renaming", output->partial);
+    return status;
+}
+
+gx_status gx_output_commit(gx_output *output, gx_error *error)
+{
+    const gx_status status = finish(output, error);
     if (status != GX_OK)
         unlink(output->partial);
+    free_output(output);
+    return status;
+}
+
+gx_status gx_output_commit_or_suspend(gx_output *output, gx_error *error)
+{
+    const gx_status status = finish(output, error);
     free_output(output);
     return status;
 }
@@ -104,13 +148,25 @@ void gx_output_discard(gx_output *output)
     free_output(output);
 }
 
-gx_status gx_file_write_all(const char *path, const void *bytes, size_t nbytes, gx_error *error)
+static gx_status write_all(gx_output *output, const void *bytes, size_t nbytes, gx_error *error)
 {
-    gx_output *output = NULL;
-    GX_TRY(gx_output_create(&output, path, error));
     const gx_status status = gx_output_write(output, 0, bytes, nbytes, error);
     if (status == GX_OK)
         return gx_output_commit(output, error);
     gx_output_discard(output);
     return status;
+}
+
+gx_status gx_file_write_all(const char *path, const void *bytes, size_t nbytes, gx_error *error)
+{
+    gx_output *output = NULL;
+    GX_TRY(gx_output_create(&output, path, error));
+    return write_all(output, bytes, nbytes, error);
+}
+
+gx_status gx_file_write_shared(const char *path, const char *folder, const void *bytes, size_t nbytes, gx_error *error)
+{
+    gx_output *output = NULL;
+    GX_TRY(open_output(&output, gx_own_name(folder), copy_text(path, ""), O_TRUNC, error));
+    return write_all(output, bytes, nbytes, error);
 }

@@ -94,18 +94,96 @@ gx_status gx_parallel_for(size_t items, unsigned threads, gx_parallel_task task,
     return GX_OK;
 }
 
-struct gx_turn {
+struct gx_monitor {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
+};
+
+gx_monitor *gx_monitor_new(void)
+{
+    gx_monitor *monitor = gx_alloc(1, sizeof *monitor);
+    if (monitor) {
+        pthread_mutex_init(&monitor->mutex, NULL);
+        pthread_cond_init(&monitor->changed, NULL);
+    }
+    return monitor;
+}
+
+void gx_monitor_free(gx_monitor *monitor)
+{
+    if (!monitor)
+        return;
+    pthread_cond_destroy(&monitor->changed);
+    pthread_mutex_destroy(&monitor->mutex);
+    gx_free(monitor);
+}
+
+void gx_monitor_enter(gx_monitor *monitor)
+{
+    pthread_mutex_lock(&monitor->mutex);
+}
+
+void gx_monitor_leave(gx_monitor *monitor)
+{
+    pthread_mutex_unlock(&monitor->mutex);
+}
+
+void gx_monitor_wait(gx_monitor *monitor)
+{
+    pthread_cond_wait(&monitor->changed, &monitor->mutex);
+}
+
+void gx_monitor_notify(gx_monitor *monitor)
+{
+    pthread_cond_broadcast(&monitor->changed);
+}
+
+struct gx_thread {
+    pthread_t thread;
+    void (*main)(void *context);
+    void *context;
+};
+
+static void *run_thread(void *context)
+{
+    const gx_thread *thread = context;
+    thread->main(thread->context);
+    return NULL;
+}
+
+gx_thread *gx_thread_start(void (*main)(void *context), void *context)
+{
+    gx_thread *thread = gx_alloc(1, sizeof *thread);
+    if (!thread)
+        return NULL;
+    thread->main = main;
+    thread->context = context;
+    if (pthread_create(&thread->thread, NULL, run_thread, thread) != 0) {
+        gx_free(thread);
+        return NULL;
+    }
+    return thread;
+}
+
+void gx_thread_join(gx_thread *thread)
+{
+    if (!thread)
+        return;
+    pthread_join(thread->thread, NULL);
+    gx_free(thread);
+}
+
+struct gx_turn {
+    gx_monitor *monitor;
     size_t next;
 };
 
 gx_turn *gx_turn_new(void)
 {
     gx_turn *turn = gx_alloc(1, sizeof *turn);
-    if (turn) {
-        pthread_mutex_init(&turn->mutex, NULL);
-        pthread_cond_init(&turn->changed, NULL);
+    if (turn && !(turn->monitor = gx_monitor_new())) {
+        gx_free(turn);
+        return NULL;
     }
     return turn;
 }
@@ -114,23 +192,22 @@ void gx_turn_free(gx_turn *turn)
 {
     if (!turn)
         return;
-    pthread_cond_destroy(&turn->changed);
-    pthread_mutex_destroy(&turn->mutex);
+    gx_monitor_free(turn->monitor);
     gx_free(turn);
 }
 
 void gx_turn_wait(gx_turn *turn, size_t index)
 {
-    pthread_mutex_lock(&turn->mutex);
+    gx_monitor_enter(turn->monitor);
     while (turn->next != index)
-        pthread_cond_wait(&turn->changed, &turn->mutex);
-    pthread_mutex_unlock(&turn->mutex);
+        gx_monitor_wait(turn->monitor);
+    gx_monitor_leave(turn->monitor);
 }
 
 void gx_turn_done(gx_turn *turn)
 {
-    pthread_mutex_lock(&turn->mutex);
+    gx_monitor_enter(turn->monitor);
     turn->next++;
-    pthread_cond_broadcast(&turn->changed);
-    pthread_mutex_unlock(&turn->mutex);
+    gx_monitor_notify(turn->monitor);
+    gx_monitor_leave(turn->monitor);
 }

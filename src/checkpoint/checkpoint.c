@@ -206,7 +206,7 @@ static gx_status open_any(gx_checkpoint *checkpoint, gx_error *error)
     return gx_gguf_read(checkpoint, checkpoint->path, error);
 }
 
-gx_status gx_checkpoint_open(gx_checkpoint **out, const char *path, gx_error *error)
+static gx_status open_checkpoint(gx_checkpoint **out, const char *path, bool headers_only, gx_error *error)
 {
     gx_arena *arena = gx_arena_new();
     gx_checkpoint *checkpoint = arena ? GX_NEW(arena, gx_checkpoint) : NULL;
@@ -215,6 +215,7 @@ gx_status gx_checkpoint_open(gx_checkpoint **out, const char *path, gx_error *er
         return gx_fail_memory(error);
     }
     checkpoint->arena = arena;
+    checkpoint->headers_only = headers_only;
     checkpoint->path = gx_arena_copy_string(arena, path);
     gx_status status = checkpoint->path ? open_any(checkpoint, error) : gx_fail_memory(error);
     if (status == GX_OK && !checkpoint->by_name)
@@ -224,6 +225,21 @@ gx_status gx_checkpoint_open(gx_checkpoint **out, const char *path, gx_error *er
     else
         gx_checkpoint_close(checkpoint);
     return status;
+}
+
+gx_status gx_checkpoint_open(gx_checkpoint **out, const char *path, gx_error *error)
+{
+    return open_checkpoint(out, path, false, error);
+}
+
+gx_status gx_checkpoint_open_headers(gx_checkpoint **out, const char *path, gx_error *error)
+{
+    return open_checkpoint(out, path, true, error);
+}
+
+bool gx_checkpoint_has_payload(const gx_checkpoint *checkpoint)
+{
+    return !checkpoint->headers_only;
 }
 
 void gx_checkpoint_close(gx_checkpoint *checkpoint)

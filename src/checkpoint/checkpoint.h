@@ -62,6 +62,9 @@ typedef struct gx_checkpoint gx_checkpoint;
  * the weights of the modules that modules.json names, or a .gguf file (of a split model: any part), or a folder whose only weights are one GGUF, split or not; or an .npz file, for
  * recorded values. */
 gx_status gx_checkpoint_open(gx_checkpoint **out, const char *path, gx_error *error) GX_MUST_USE;
+/* The same of files of which only the headers are here yet: of the right size, with anything in place of the payload. */
+gx_status gx_checkpoint_open_headers(gx_checkpoint **out, const char *path, gx_error *error) GX_MUST_USE;
+bool gx_checkpoint_has_payload(const gx_checkpoint *checkpoint);
 void gx_checkpoint_close(gx_checkpoint *checkpoint); /* NULL allowed */
 
 gx_checkpoint_format gx_checkpoint_get_format(const gx_checkpoint *checkpoint);

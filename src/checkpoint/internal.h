@@ -12,6 +12,7 @@ struct gx_checkpoint {
     gx_arena *arena;
     gx_checkpoint_format format;
     const char *path, *folder;
+    bool headers_only;
     gx_file **files;
     size_t file_count, file_capacity;
     gx_tensor *tensors; /* on the heap while it grows */

@@ -1,7 +1,6 @@
 /* Names and the shorthands that every block uses. */
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "graph/builder.h"
 
@@ -27,6 +26,12 @@ const char *gx_builder_leaf(gx_builder *b, const char *leaf, const char *suffix)
     return name ? name : "";
 }
 
+void gx_builder_needs_onnxruntime(gx_builder *b, unsigned minor)
+{
+    if (b->onnxruntime < minor)
+        b->onnxruntime = minor;
+}
+
 const gx_value *gx_builder_cast(gx_builder *b, const char *leaf, const gx_value *x, gx_dtype dtype)
 {
     if (x->dtype == dtype)
@@ -49,26 +54,6 @@ const gx_value *gx_builder_binary(gx_builder *b, const char *op_type, const char
 const gx_value *gx_builder_unary(gx_builder *b, const char *op_type, const char *leaf, const gx_value *x)
 {
     return gx_graph_apply(b->graph, op_type, gx_builder_name(b, leaf), x->dtype, x->shape, GX_INPUTS(x));
-}
-
-static bool same_symbol(gx_dim a, gx_dim b)
-{
-    return a.symbol && b.symbol && strcmp(a.symbol, b.symbol) == 0;
-}
-
-/* To Reshape, -1 is what is left, and 0 what stands in the same place. */
-const gx_value *gx_builder_reshape_to(gx_builder *b, const char *leaf, const gx_value *x, gx_shape shape)
-{
-    int64_t numbers[GX_GRAPH_MAX_RANK];
-    unsigned symbols = 0;
-    for (unsigned i = 0; i < shape.rank; i++)
-        symbols += shape.dims[i].symbol != NULL;
-    for (unsigned i = 0; i < shape.rank; i++) {
-        const bool kept = symbols > 1 && i < x->shape.rank && same_symbol(shape.dims[i], x->shape.dims[i]);
-        numbers[i] = !shape.dims[i].symbol ? shape.dims[i].number : kept ? 0 : -1;
-    }
-    const gx_value *value = gx_graph_int64_list(b->graph, gx_builder_name(b, gx_builder_leaf(b, leaf, "_shape")), shape.rank, numbers);
-    return gx_builder_reshape(b, leaf, x, value, shape);
 }
 
 const gx_value *gx_builder_transpose(gx_builder *b, const char *leaf, const gx_value *x, const int64_t *order)

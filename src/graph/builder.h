@@ -28,6 +28,21 @@ struct gx_cache_kind {
 
 #define GX_MAX_CACHE_KINDS 4
 
+/* int64 [1]: a dimension that is a symbol. */
+typedef struct gx_length {
+    const char *symbol;
+    const gx_value *value;
+} gx_length;
+
+/* int64 [rank] */
+typedef struct gx_shape_value {
+    gx_shape shape;
+    const gx_value *value;
+} gx_shape_value;
+
+#define GX_MAX_LENGTHS 8
+#define GX_MAX_SHAPES 32
+
 /* A layer's keys and values, by side: before and after the call. */
 typedef struct gx_cache_values {
     const gx_value *past[2], *present[2];
@@ -63,7 +78,11 @@ struct gx_builder {
     const gx_rope *ropes[GX_MAX_ROPES];                /* the distinct ones of the layers */
     gx_rope_values rope_values[GX_MAX_ROPES];
     unsigned rope_count;
-    char scope[96]; /* "/model/layers.3/self_attn": in front of every node's name */
+    gx_length lengths[GX_MAX_LENGTHS];      /* dynamic graphs: what is known of them */
+    gx_shape_value shapes[GX_MAX_SHAPES];   /* … and what was made of that; layers share them */
+    unsigned length_count, shape_count;
+    unsigned onnxruntime; /* the minor version that the graph so far needs */
+    char scope[96];       /* "/model/layers.3/self_attn": in front of every node's name */
 };
 
 /* Keys of earlier calls; an encoder has none. */
@@ -93,7 +112,7 @@ const gx_value *gx_builder_cast(gx_builder *b, const char *leaf, const gx_value 
 const gx_value *gx_builder_reshape(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *shape, gx_shape result);
 const gx_value *gx_builder_binary(gx_builder *b, const char *op_type, const char *leaf, const gx_value *x, const gx_value *y); /* x's type and shape */
 const gx_value *gx_builder_unary(gx_builder *b, const char *op_type, const char *leaf, const gx_value *x);                      /* x's type and shape */
-/* One dimension of `shape` may be a symbol, and others that x has in the same place. */
+/* One dimension of `shape` may be any symbol; more of them must be known. */
 const gx_value *gx_builder_reshape_to(gx_builder *b, const char *leaf, const gx_value *x, gx_shape shape);
 const gx_value *gx_builder_transpose(gx_builder *b, const char *leaf, const gx_value *x, const int64_t *order);
 const gx_value *gx_builder_concat(gx_builder *b, const char *leaf, const gx_value *x, const gx_value *y, unsigned axis);
@@ -101,12 +120,20 @@ const gx_value *gx_builder_concat(gx_builder *b, const char *leaf, const gx_valu
 /* Pieces of the given widths along the last dimension of x: parts[i] [..., widths[i]]. */
 void gx_builder_split(gx_builder *b, const char *leaf, const gx_value *x, unsigned count, const uint64_t *widths, const gx_value **parts);
 
+/* Something of this graph is right from that minor version on; measured, docs/runtimes.md. */
+void gx_builder_needs_onnxruntime(gx_builder *b, unsigned minor);
+
 /* The mean along the last dimension of x, which stays, of 1. */
 const gx_value *gx_builder_mean_of_last(gx_builder *b, const char *leaf, const gx_value *x);
 
 /* int64 [1]: dimension `axis` of x, which is not known beforehand. */
 const gx_value *gx_builder_dimension(gx_builder *b, const char *leaf, const gx_value *x, int64_t axis);
 const gx_value *gx_builder_scalar(gx_builder *b, const char *leaf, const gx_value *x); /* int64 [1] to a scalar */
+
+/* Lengths and shapes of dynamic graphs. lengths.c */
+void gx_builder_know_length(gx_builder *b, gx_dim dim, const gx_value *value);
+gx_dim gx_builder_times_sequence(gx_builder *b, uint64_t factor); /* of any graph */
+const gx_value *gx_builder_shape_value(gx_builder *b, const char *leaf, gx_shape shape);
 
 /* ---- blocks ---- */
 

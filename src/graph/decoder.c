@@ -10,6 +10,11 @@ static bool shares_buffers(const gx_builder *b)
     return true;
 }
 
+bool gx_decoder_shares_caches(const gx_model *model, const gx_profile *profile, gx_dtype activation)
+{
+    return shares_buffers(&(gx_builder){.model = model, .profile = profile, .activation = activation});
+}
+
 static void describe(gx_builder *b)
 {
     gx_graph *g = b->graph;
@@ -133,6 +138,7 @@ static void build(gx_builder *b)
         build_encoder(b);
     else
         build_decoder(b);
+    gx_graph_metadata(b->graph, "gemma_onnx.min_onnxruntime", "1.%u", b->onnxruntime);
 }
 
 gx_status gx_decoder_build(gx_graph **out, gx_arena *arena, const gx_model *model, const gx_decoder_options *options, gx_error *error)
@@ -156,6 +162,7 @@ gx_status gx_decoder_build(gx_graph **out, gx_arena *arena, const gx_model *mode
         .form = form,
         .activation = options->policy->activation,
         .residual_scale = options->residual_scale,
+        .onnxruntime = blocks ? profile->block_onnxruntime : profile->onnxruntime,
         .batch = form ? gx_dim_number(form->batch_size) : gx_dim_symbol("batch_size"),
         .sequence = form ? gx_dim_number(form->sequence_length) : gx_dim_symbol("sequence_length"),
         .past = gx_dim_symbol("past_sequence_length"),

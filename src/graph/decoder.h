@@ -62,6 +62,9 @@ typedef struct gx_decoder_options {
     const gx_decoder_importance *importance; /* NULL: errors cost alike, nothing is balanced */
 } gx_decoder_options;
 
+/* Whether one buffer may be bound as past and present of each cache: what a dynamic decoder's metadata says as gemma_onnx.shared_cache. */
+bool gx_decoder_shares_caches(const gx_model *model, const gx_profile *profile, gx_dtype activation);
+
 /* The graph lives in `arena`; `model` must outlive it. */
 gx_status gx_decoder_build(gx_graph **out, gx_arena *arena, const gx_model *model, const gx_decoder_options *options, gx_error *error) GX_MUST_USE;
 

@@ -25,13 +25,15 @@ static gx_scheme as_dequantize_linear_reads(const gx_scheme *scheme, uint64_t co
 }
 
 static const gx_profile table[GX_PROFILE_COUNT] = {
-    /* Fastest in ONNX Runtime. Opset 23 brings RMSNormalization and RotaryEmbedding; every release from 1.24 on runs it. */
+    /* Fastest in ONNX Runtime. Opset 23 brings RMSNormalization and RotaryEmbedding; before 1.24 a window was one key too wide. */
     {
         .name = "ort",
         .opset = 23,
         .ir_version = 11,
         .block_opset = 23,
         .block_ir_version = 11,
+        .onnxruntime = 24,
+        .block_onnxruntime = 24,
         .microsoft_opset = 1,
         .window_slack = 16,
         .fit_scheme = as_it_is,
@@ -51,6 +53,8 @@ static const gx_profile table[GX_PROFILE_COUNT] = {
         .ir_version = 12,
         .block_opset = 24,
         .block_ir_version = 12,
+        .onnxruntime = 24,
+        .block_onnxruntime = 24,
         .takes_position = true,
         .window_holds_call = true,
         .fit_scheme = as_dequantize_linear_reads,
@@ -72,6 +76,8 @@ static const gx_profile table[GX_PROFILE_COUNT] = {
         .ir_version = 8,
         .block_opset = 21,
         .block_ir_version = 10,
+        .onnxruntime = 15,
+        .block_onnxruntime = 19,
         .takes_position = true,
         .window_holds_call = true,
         .fit_scheme = as_dequantize_linear_reads,

@@ -52,6 +52,7 @@ struct gx_profile {
     const char *name;
     int64_t opset, ir_version;             /* where no weight has blocks */
     int64_t block_opset, block_ir_version; /* blockwise int4 came with opset 21 */
+    unsigned onnxruntime, block_onnxruntime; /* oldest minor version 1.x that is right; what some graphs need besides: gx_builder_needs_onnxruntime */
     int64_t microsoft_opset;               /* 0: no operator of that domain */
     bool takes_position;                   /* static graphs: input "position"; else GroupQueryAttention's lengths */
     uint64_t window_slack;                 /* bounded caches: slots beyond the window, besides */

@@ -87,6 +87,7 @@ struct gx_family {
     const char *text_model_type;      /* written into config.json */
     const char *text_architecture;
     gx_apart_config apart;
+    const char *genai_model_type; /* what ONNX Runtime GenAI calls it; "decoder" where it has no name for it; NULL: no text decoder */
     const char *gguf_architecture; /* NULL: llama.cpp does not write it */
     const char *gguf_tokenizer;    /* the kind of tokenizer in its GGUF files, where that is one with merges; NULL: SentencePiece's */
     uint32_t gguf_27b_layers; /* how llama.cpp knows the 27B, whose attention scale GGUF does not store; 0: none */

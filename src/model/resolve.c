@@ -295,7 +295,7 @@ static gx_status check_stored_head(binder *b, const gx_tensor *head, gx_arena *a
 {
     const gx_tensor *embedding = b->model->weights[GX_ROLE_EMBEDDING].tensor;
     bool same = true;
-    if (!embedding)
+    if (!embedding || !gx_checkpoint_has_payload(b->checkpoint))
         return GX_OK;
     GX_TRY(same_content(&same, b->checkpoint, embedding, head, error));
     if (same)
@@ -316,6 +316,8 @@ static gx_status bind_head(binder *b, gx_arena *arena, gx_error *error)
         if (!tensor)
             return GX_OK;
         b->used[tensor_index(b, tensor)] = true;
+        if (!gx_checkpoint_has_payload(b->checkpoint))
+            return gx_model_note(b->model, arena, error, "whether '%s' is a copy of the embedding is not known before it is here", tensor->name);
         return gx_model_note(b->model, arena, error, "'%s' is left out: it is a copy of the embedding, which is the head", tensor->name);
     }
     if (tensor)

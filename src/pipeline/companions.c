@@ -9,10 +9,11 @@
 
 #define CONFIG_LIMIT (UINT64_C(16) << 20)
 
-/* Carried over unchanged where the folder has them. (Not modules.json: what it lists is in the graph.) */
-static const char *const carried[] = {
-    "generation_config.json", "tokenizer.json",     "tokenizer.model",     "special_tokens_map.json",
-    "added_tokens.json",      "chat_template.jinja", "chat_template.json",
+/* What is taken from a folder that has it: the first with its chat template put in, the others unchanged. (Not modules.json: what it lists is in
+ * the graph.) */
+static const char *const companions[] = {
+    "tokenizer_config.json",   "generation_config.json", "tokenizer.json",      "tokenizer.model",
+    "special_tokens_map.json", "added_tokens.json",      "chat_template.jinja", "chat_template.json",
     "config_sentence_transformers.json", "sentence_bert_config.json",
 };
 
@@ -85,11 +86,17 @@ static gx_status stage_config(gx_staging *staging, const gx_plan *plan, const ch
     return status;
 }
 
+const char *const *gx_companion_names(size_t *count)
+{
+    *count = sizeof companions / sizeof *companions;
+    return companions;
+}
+
 static gx_status carry_files(gx_staging *staging, const gx_plan *plan, const char *output_dir, gx_error *error)
 {
     const char *folder = gx_checkpoint_folder(plan->model->checkpoint);
-    for (size_t i = 0; i < sizeof carried / sizeof *carried; i++) {
-        char *from = gx_path_join(plan->arena, folder, carried[i]), *to = gx_path_join(plan->arena, output_dir, carried[i]);
+    for (size_t i = 1; i < sizeof companions / sizeof *companions; i++) {
+        char *from = gx_path_join(plan->arena, folder, companions[i]), *to = gx_path_join(plan->arena, output_dir, companions[i]);
         if (!from || !to)
             return gx_fail_memory(error);
         if (gx_path_exists(from))

@@ -9,4 +9,7 @@
 /* Stages them all for `output_dir`. */
 gx_status gx_companions_stage(gx_staging *staging, const gx_plan *plan, const char *output_dir, gx_error *error) GX_MUST_USE;
 
+/* The names of the tokenizer and generation files that are taken from a folder. */
+const char *const *gx_companion_names(size_t *count);
+
 #endif

@@ -174,12 +174,8 @@ static gx_status pick_files(gx_static_comparison *c, gx_error *error)
 /* A record can do without the checkpoint; layers are then not looked at. */
 static gx_status open_source(gx_static_comparison *c, gx_error *error)
 {
-    c->source_path = c->options->against;
-    if (!c->source_path) {
-        char *noted = NULL;
-        GX_TRY(gx_local_source_read(&noted, c->arena, c->options->output_dir, error));
-        c->source_path = noted;
-    }
+    const gx_hub_request source = {.model = c->options->against, .options = c->options->hub, .progress = c->options->progress, .progress_context = c->options->progress_context};
+    GX_TRY(gx_judge_locate(&c->source_path, c->arena, &source, c->options->output_dir, error));
     if (c->source_path && gx_path_exists(c->source_path))
         return gx_source_open(&c->source, c->source_path, error);
     if (c->options->reference_file && !c->options->against)
@@ -217,6 +213,7 @@ static gx_status compare_encoders(const gx_compare_options *options, gx_error *e
     gx_verify_options_default(&verify);
     verify.output_dir = options->output_dir;
     verify.against = options->against;
+    verify.hub = options->hub;
     verify.precisions = options->precisions;
     verify.text_file = options->text_file;
     verify.ort_library = options->ort_library;

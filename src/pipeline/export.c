@@ -6,6 +6,8 @@
 #include "pipeline/clock.h"
 #include "pipeline/companions.h"
 #include "pipeline/document.h"
+#include "pipeline/genai_config.h"
+#include "pipeline/hub_model.h"
 #include "pipeline/lint_report.h"
 #include "pipeline/local_source.h"
 #include "pipeline/manifest.h"
@@ -40,6 +42,8 @@ static gx_status check_options(const gx_build_options *options, gx_error *error)
         return gx_fail(error, GX_ERROR_ARGUMENT, "no output folder given");
     if (options->precisions == 0 || options->precisions & ~(unsigned)GX_PRECISION_ALL)
         return gx_fail(error, GX_ERROR_ARGUMENT, "no precision given");
+    if (options->genai_precision & ~(unsigned)GX_PRECISION_ALL)
+        return gx_fail(error, GX_ERROR_ARGUMENT, "no such precision for ONNX Runtime GenAI");
     if ((unsigned)options->profile >= GX_PROFILE_COUNT)
         return gx_fail(error, GX_ERROR_ARGUMENT, "no such profile");
     if (options->accuracy_level != 0 && options->accuracy_level != 1 && options->accuracy_level != 4)
@@ -57,6 +61,9 @@ typedef struct job {
     const char *models_dir;
     gx_sha256_hex *hashes;
     yyjson_doc *old_manifest; /* NULL: none */
+    gx_genai_choice genai;
+    char *genai_config; /* NULL: none */
+    size_t genai_nbytes;
     double begun;
     uint64_t read_before; /* of all files */
 } job;
@@ -95,18 +102,30 @@ static gx_status check_disk(const job *j, gx_error *error)
     return GX_OK;
 }
 
-static gx_status prepare(job *j, gx_error *error)
-{
-    GX_TRY(gx_source_open(&j->source, j->path, error));
-    return gx_plan_new(&j->plan, j->source.model, j->options, j->request, error);
-}
-
 static gx_status read_old_manifest(job *j, gx_error *error)
 {
+    if (!j->options->output_dir) /* a dry run */
+        return GX_OK;
     char *path = gx_path_join(j->plan->arena, j->options->output_dir, GX_MANIFEST_NAME);
     if (!path)
         return gx_fail_memory(error);
     return gx_path_exists(path) ? gx_json_read(&j->old_manifest, path, MANIFEST_LIMIT, error) : GX_OK;
+}
+
+/* Before the work: what GenAI will run, or that it cannot. */
+static gx_status prepare_genai(job *j, gx_error *error)
+{
+    yyjson_val *kept = gx_manifest_kept(yyjson_doc_get_root(j->old_manifest), j->plan, NULL);
+    GX_TRY(gx_genai_choose(&j->genai, j->plan, j->options->genai_precision, kept, j->options->output_dir, error));
+    return j->genai.precision ? gx_genai_config_make(&j->genai_config, &j->genai_nbytes, j->plan, &j->genai, error) : GX_OK;
+}
+
+static gx_status prepare(job *j, gx_error *error)
+{
+    GX_TRY(gx_source_open(&j->source, j->path, error));
+    GX_TRY(gx_plan_new(&j->plan, j->source.model, j->options, j->request, error));
+    GX_TRY(read_old_manifest(j, error));
+    return prepare_genai(j, error);
 }
 
 /* One folder, one model: what is there already must come from the same source. By sizes before the work, by hashes after. */
@@ -127,7 +146,6 @@ static gx_status prepare_output(job *j, gx_error *error)
     if (!j->staging || !j->hashes || !j->models_dir)
         return gx_fail_memory(error);
     GX_TRY(check_output(j, error));
-    GX_TRY(read_old_manifest(j, error));
     GX_TRY(check_origin(j, NULL, error));
     GX_TRY(gx_folder_create(j->models_dir, error));
     return check_disk(j, error);
@@ -140,10 +158,18 @@ static gx_status stage_manifest(job *j, gx_error *error)
     char *path = gx_path_join(j->plan->arena, j->options->output_dir, GX_MANIFEST_NAME);
     if (!path)
         return gx_fail_memory(error);
-    GX_TRY(gx_manifest_make(&text, &nbytes, j->plan, j->hashes, j->options, yyjson_doc_get_root(j->old_manifest), error));
+    GX_TRY(gx_manifest_make(&text, &nbytes, j->plan, j->hashes, j->options, &j->genai, yyjson_doc_get_root(j->old_manifest), error));
     const gx_status status = gx_staging_write(j->staging, path, text, nbytes, error);
     gx_free(text);
     return status;
+}
+
+static gx_status stage_genai(job *j, gx_error *error)
+{
+    char *path = gx_path_join(j->plan->arena, j->options->output_dir, GX_GENAI_CONFIG_NAME);
+    if (!path)
+        return gx_fail_memory(error);
+    return j->genai_config ? gx_staging_write(j->staging, path, j->genai_config, j->genai_nbytes, error) : GX_OK;
 }
 
 static gx_status stage_model(job *j, const gx_target *target, gx_target_graph *entry, gx_error *error)
@@ -232,6 +258,7 @@ static gx_status write_output(job *j, gx_error *error)
     GX_TRY(gx_write_data(j->staging, j->hashes, j->plan, j->models_dir, j->options, error));
     GX_TRY(check_origin(j, j->hashes, error));
     GX_TRY(gx_companions_stage(j->staging, j->plan, j->options->output_dir, error));
+    GX_TRY(stage_genai(j, error));
     GX_TRY(stage_manifest(j, error));
     if (j->request)
         GX_TRY(gx_static_document_stage(j->staging, j->plan, j->options->output_dir, error));
@@ -246,28 +273,41 @@ static gx_status run(job *j, gx_error *error)
     if (j->request && j->request->lint)
         GX_TRY(gx_lint_plan(j->plan, j->request->lint, j->request->lint_strict, j->options, error));
     if (j->options->dry_run)
-        return gx_plan_print(j->plan, j->options, error);
+        return gx_plan_print(j->plan, &j->genai, j->options, error);
     GX_TRY(prepare_output(j, error));
     GX_TRY(write_output(j, error));
     return summarise(j, error);
 }
 
-static gx_status export(const gx_build_options *options, const gx_static_request *request, gx_error *error)
+static gx_status export(const gx_build_options *options, const gx_static_request *request, const char *path, gx_error *error)
 {
-    GX_TRY(check_options(options, error));
-    job j = {.options = options, .request = request, .path = options->model, .begun = gx_clock_seconds(), .read_before = gx_file_nbytes_read_total()};
+    job j = {.options = options, .request = request, .path = path, .begun = gx_clock_seconds(), .read_before = gx_file_nbytes_read_total()};
     const gx_status status = run(&j, error);
     gx_staging_free(j.staging);
+    gx_free(j.genai_config);
     yyjson_doc_free(j.old_manifest);
     gx_plan_free(j.plan);
     gx_source_close(&j.source);
     return status;
 }
 
+static gx_status locate_and_export(const gx_build_options *options, const gx_static_request *request, gx_error *error)
+{
+    GX_TRY(check_options(options, error));
+    const gx_hub_request source = {.model = options->model, .options = options->hub, .dry_run = options->dry_run, .progress = options->progress, .progress_context = options->progress_context};
+    const char *path = NULL;
+    gx_arena *arena = gx_arena_new();
+    gx_status status = arena ? gx_model_locate(&path, arena, &source, error) : gx_fail_memory(error);
+    if (status == GX_OK && path)
+        status = export(options, request, path, error);
+    gx_arena_free(arena);
+    return status;
+}
+
 gx_status gx_build(const gx_build_options *options, gx_error *error)
 {
     gx_error_clear(error);
-    return export(options, NULL, error);
+    return locate_and_export(options, NULL, error);
 }
 
 /* ---- static ---- */
@@ -318,5 +358,5 @@ gx_status gx_convert(const gx_convert_options *options, gx_error *error)
     gx_error_clear(error);
     gx_static_request request;
     GX_TRY(make_request(&request, options, error));
-    return export(&options->build, &request, error);
+    return locate_and_export(&options->build, &request, error);
 }

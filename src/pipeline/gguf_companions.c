@@ -115,34 +115,53 @@ static gx_status stage_tokenizer_file(gx_staging *staging, gx_arena *arena, cons
 
 /* ---- generation_config.json ---- */
 
-static void add_turn_ends(yyjson_mut_doc *doc, yyjson_mut_val *list, const gx_gguf_tokenizer *tokenizer)
+static bool is_turn_end(const gx_gguf_string *token)
 {
-    if (!tokenizer->chat_template) /* a base model runs on through turns */
-        return;
-    for (size_t i = 0; i < tokenizer->count; i++)
-        for (size_t k = 0; k < sizeof turn_ends / sizeof *turn_ends; k++)
-            if (tokenizer->pieces[i].nbytes == strlen(turn_ends[k]) && (int64_t)i != tokenizer->eos &&
-                memcmp(tokenizer->pieces[i].bytes, turn_ends[k], tokenizer->pieces[i].nbytes) == 0)
-                yyjson_mut_arr_add_uint(doc, list, i);
+    for (size_t k = 0; k < sizeof turn_ends / sizeof *turn_ends; k++)
+        if (token->nbytes == strlen(turn_ends[k]) && memcmp(token->bytes, turn_ends[k], token->nbytes) == 0)
+            return true;
+    return false;
 }
 
-static gx_status stage_generation_config(gx_staging *staging, gx_arena *arena, const char *output_dir, const gx_gguf_tokenizer *tokenizer,
-                                         gx_error *error)
+static void add_turn_ends(yyjson_mut_doc *doc, yyjson_mut_val *list, const gx_checkpoint *checkpoint, const gx_gguf_value *tokens, int64_t eos)
 {
-    char *path = gx_path_join(arena, output_dir, "generation_config.json"), *text = NULL;
-    size_t nbytes = 0;
-    yyjson_mut_doc *doc = path ? gx_document_new() : NULL;
+    if (!find_text(checkpoint, "tokenizer.chat_template")) /* a base model runs on through turns */
+        return;
+    for (size_t i = 0; i < tokens->count; i++)
+        if ((int64_t)i != eos && is_turn_end(&tokens->array.strings[i]))
+            yyjson_mut_arr_add_uint(doc, list, i);
+}
+
+gx_status gx_gguf_generation_config(yyjson_mut_doc **out, const gx_checkpoint *checkpoint, gx_error *error)
+{
+    const gx_gguf_value *tokens;
+    GX_TRY(find_array(&tokens, checkpoint, "tokenizer.ggml.tokens", GX_GGUF_STRING, error));
+    const int64_t bos = find_id(checkpoint, "tokenizer.ggml.bos_token_id"), eos = find_id(checkpoint, "tokenizer.ggml.eos_token_id");
+    const int64_t padding = find_id(checkpoint, "tokenizer.ggml.padding_token_id");
+    yyjson_mut_doc *doc = gx_document_new();
     if (!doc)
         return gx_fail_memory(error);
     yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
-    if (tokenizer->bos >= 0)
-        yyjson_mut_obj_add_int(doc, root, "bos_token_id", tokenizer->bos);
-    yyjson_mut_val *eos = yyjson_mut_obj_add_arr(doc, root, "eos_token_id");
-    if (tokenizer->eos >= 0)
-        yyjson_mut_arr_add_int(doc, eos, tokenizer->eos);
-    add_turn_ends(doc, eos, tokenizer);
-    if (tokenizer->padding >= 0)
-        yyjson_mut_obj_add_int(doc, root, "pad_token_id", tokenizer->padding);
+    if (bos >= 0)
+        yyjson_mut_obj_add_int(doc, root, "bos_token_id", bos);
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "eos_token_id");
+    if (eos >= 0)
+        yyjson_mut_arr_add_int(doc, list, eos);
+    add_turn_ends(doc, list, checkpoint, tokens, eos);
+    if (padding >= 0)
+        yyjson_mut_obj_add_int(doc, root, "pad_token_id", padding);
+    *out = doc;
+    return GX_OK;
+}
+
+static gx_status stage_generation_config(gx_staging *staging, const gx_plan *plan, const char *output_dir, gx_error *error)
+{
+    char *path = gx_path_join(plan->arena, output_dir, "generation_config.json"), *text = NULL;
+    size_t nbytes = 0;
+    yyjson_mut_doc *doc = NULL;
+    if (!path)
+        return gx_fail_memory(error);
+    GX_TRY(gx_gguf_generation_config(&doc, plan->model->checkpoint, error));
     gx_status status = gx_json_write(&text, &nbytes, doc, error);
     yyjson_mut_doc_free(doc);
     if (status == GX_OK)
@@ -157,7 +176,7 @@ gx_status gx_gguf_companions_stage(gx_staging *staging, const gx_plan *plan, con
     GX_TRY(describe_tokenizer(&tokenizer, plan->arena, plan->model, error));
     tokenizer.longest = plan->model->max_position_embeddings;
     if (!plan->model->bidirectional)
-        GX_TRY(stage_generation_config(staging, plan->arena, output_dir, &tokenizer, error));
+        GX_TRY(stage_generation_config(staging, plan, output_dir, error));
     GX_TRY(stage_tokenizer_file(staging, plan->arena, output_dir, "tokenizer_config.json", &tokenizer, gx_gguf_tokenizer_config_write, error));
     return stage_tokenizer_file(staging, plan->arena, output_dir, "tokenizer.json", &tokenizer, gx_gguf_tokenizer_write, error);
 }

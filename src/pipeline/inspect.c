@@ -3,6 +3,7 @@
 
 #include "onnx/model_reader.h"
 #include "pipeline/document.h"
+#include "pipeline/hub_model.h"
 #include "pipeline/inspect_parts.h"
 #include "pipeline/manifest.h"
 #include "pipeline/source.h"
@@ -35,10 +36,10 @@ static gx_status inspect_onnx(const gx_inspect_options *options, gx_arena *arena
     return gx_inspect_onnx_model(options, &model, error);
 }
 
-static gx_status inspect_checkpoint(const gx_inspect_options *options, gx_error *error)
+/* Takes the checkpoint over. */
+static gx_status inspect_checkpoint(const gx_inspect_options *options, gx_checkpoint *checkpoint, gx_error *error)
 {
-    gx_source source = {0};
-    GX_TRY(gx_checkpoint_open(&source.checkpoint, options->path, error));
+    gx_source source = {.checkpoint = checkpoint};
     gx_error reason = {0};
     /* What cannot be converted can be looked at all the same. */
     if (gx_model_open(&source.model, source.checkpoint, &reason) != GX_OK)
@@ -57,10 +58,30 @@ static gx_status inspect_output(const gx_inspect_options *options, const char *m
     return status;
 }
 
+static gx_status inspect_on_hub(const gx_inspect_options *options, gx_error *error)
+{
+    const gx_hub_request request = {.model = options->path, .options = options->hub};
+    gx_hub_model *model = NULL;
+    const char *path = NULL;
+    GX_TRY(gx_hub_model_open(&model, &request, error));
+    gx_status status = gx_hub_model_look(model, &path, error);
+    gx_checkpoint *checkpoint = NULL;
+    if (status == GX_OK)
+        status = gx_checkpoint_open_headers(&checkpoint, path, error);
+    if (status == GX_OK)
+        status = inspect_checkpoint(options, checkpoint, error);
+    if (status != GX_OK)
+        gx_hub_model_name_errors(model, error);
+    gx_hub_model_close(model);
+    return status;
+}
+
 static gx_status inspect_any(const gx_inspect_options *options, gx_arena *arena, gx_error *error)
 {
     if (ends_with(options->path, ".onnx"))
         return inspect_onnx(options, arena, error);
+    if (gx_model_is_on_hub(options->path))
+        return inspect_on_hub(options, error);
     if (!gx_path_exists(options->path))
         return gx_fail(error, GX_ERROR_IO, "%s: there is no such file or folder", options->path);
     char *manifest = gx_path_join(arena, options->path, GX_MANIFEST_NAME);
@@ -68,7 +89,9 @@ static gx_status inspect_any(const gx_inspect_options *options, gx_arena *arena,
         return gx_fail_memory(error);
     if (gx_path_exists(manifest))
         return inspect_output(options, manifest, error);
-    return inspect_checkpoint(options, error);
+    gx_checkpoint *checkpoint = NULL;
+    GX_TRY(gx_checkpoint_open(&checkpoint, options->path, error));
+    return inspect_checkpoint(options, checkpoint, error);
 }
 
 gx_status gx_inspect(const gx_inspect_options *options, gx_error *error)

@@ -101,8 +101,20 @@ static void keep_old(yyjson_mut_doc *doc, yyjson_mut_val *precisions, yyjson_val
     }
 }
 
+yyjson_val *gx_manifest_kept(yyjson_val *old, const gx_plan *plan, const gx_sha256_hex *hashes)
+{
+    return gx_manifest_is_same_origin(old, plan, hashes) ? yyjson_obj_get(old, "precisions") : NULL;
+}
+
+static void add_genai(yyjson_mut_doc *doc, yyjson_mut_val *root, const gx_genai_choice *genai, yyjson_val *old)
+{
+    const char *precision = genai->precision ? genai->precision : yyjson_get_str(yyjson_obj_get(old, "genai_precision"));
+    if (precision)
+        yyjson_mut_obj_add_strcpy(doc, root, "genai_precision", precision);
+}
+
 gx_status gx_manifest_make(char **out, size_t *nbytes, const gx_plan *plan, const gx_sha256_hex *hashes, const gx_build_options *options,
-                           yyjson_val *old, gx_error *error)
+                           const gx_genai_choice *genai, yyjson_val *old, gx_error *error)
 {
     yyjson_mut_doc *doc = gx_document_new();
     if (!doc)
@@ -111,10 +123,12 @@ gx_status gx_manifest_make(char **out, size_t *nbytes, const gx_plan *plan, cons
     yyjson_mut_obj_add_str(doc, root, "tool", "gemma-onnx");
     yyjson_mut_obj_add_str(doc, root, "version", gx_version());
     add_source(doc, root, plan, hashes);
+    const bool same_origin = gx_manifest_is_same_origin(old, plan, hashes);
+    add_genai(doc, root, genai, same_origin ? old : NULL);
     yyjson_mut_val *forms[2] = {yyjson_mut_obj_add_obj(doc, root, "precisions"), yyjson_mut_obj_add_obj(doc, root, "static_precisions")};
     for (unsigned t = 0; t < plan->target_count; t++)
         add_target(doc, forms[plan->request != NULL], plan, &plan->targets[t], options);
-    if (gx_manifest_is_same_origin(old, plan, hashes)) {
+    if (same_origin) {
         keep_old(doc, forms[0], yyjson_obj_get(old, "precisions"));
         if (!plan->request) /* a folder holds one pair */
             keep_old(doc, forms[1], yyjson_obj_get(old, "static_precisions"));

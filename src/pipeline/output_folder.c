@@ -1,5 +1,6 @@
 /* Looks into an output folder. */
 #include "base/json.h"
+#include "gemma_onnx.h"
 #include "pipeline/output_folder.h"
 #include "pipeline/static_document.h"
 
@@ -78,23 +79,20 @@ gx_status gx_output_folder_embeds(bool *out, const char *folder, gx_error *error
     return status;
 }
 
-/* Small and quick first. */
-static const unsigned preference[GX_POLICY_COUNT] = {2, 4, 0, 1, 3};
-
 gx_status gx_output_folder_pick(gx_model_file *out, gx_arena *arena, const char *folder, unsigned precision, gx_error *error)
 {
     gx_model_file files[GX_MAX_MODEL_FILES];
     size_t count = 0;
     GX_TRY(gx_output_folder_models(files, &count, arena, folder, precision, error));
-    for (unsigned p = 0; p < GX_POLICY_COUNT; p++) {
-        for (size_t i = 0; i < count; i++) {
-            if (files[i].precision == gx_policy_name(preference[p])) {
-                *out = files[i];
-                return GX_OK;
-            }
-        }
-    }
-    GX_BUG("a precision without a place in the preference");
+    unsigned there = 0;
+    for (size_t i = 0; i < count; i++)
+        there |= gx_precision_from_name(files[i].precision);
+    const char *name = gx_policy_name(gx_policy_preferred(there));
+    size_t first = 0;
+    while (files[first].precision != name)
+        first++;
+    *out = files[first];
+    return GX_OK;
 }
 
 static void add_id(int64_t ids[GX_MAX_STOP_IDS], size_t *count, yyjson_val *value)

@@ -34,7 +34,7 @@ static void describe_target(gx_buffer *out, const gx_plan *plan, const gx_target
     }
 }
 
-static void describe_text(gx_buffer *out, const gx_plan *plan)
+static void describe_text(gx_buffer *out, const gx_plan *plan, const gx_genai_choice *genai)
 {
     const gx_model *model = plan->model;
     gx_buffer_printf(out, "%s: %s, %llu parameters, %u layers, hidden_size %u, vocab_size %u\n", gx_checkpoint_path(model->checkpoint),
@@ -46,6 +46,8 @@ static void describe_text(gx_buffer *out, const gx_plan *plan)
                          model->left_out[0]->name);
     for (unsigned t = 0; t < plan->target_count; t++)
         describe_target(out, plan, &plan->targets[t]);
+    if (genai->precision)
+        gx_buffer_printf(out, "\nONNX Runtime GenAI runs %s (%s)\n", genai->model, GX_GENAI_CONFIG_NAME);
     gx_buffer_printf(out, "\nread %.1f MB once, write %.1f MB\n", megabytes(plan->source_nbytes), megabytes(gx_plan_output_nbytes(plan)));
 }
 
@@ -76,7 +78,7 @@ static void describe_target_json(yyjson_mut_doc *doc, yyjson_mut_val *targets, c
     }
 }
 
-static gx_status describe_json(const gx_plan *plan, const gx_build_options *options, gx_error *error)
+static gx_status describe_json(const gx_plan *plan, const gx_genai_choice *genai, const gx_build_options *options, gx_error *error)
 {
     yyjson_mut_doc *doc = gx_document_new();
     if (!doc)
@@ -86,6 +88,8 @@ static gx_status describe_json(const gx_plan *plan, const gx_build_options *opti
     yyjson_mut_obj_add_uint(doc, root, "parameters", plan->model->parameters);
     yyjson_mut_obj_add_uint(doc, root, "read_bytes", plan->source_nbytes);
     yyjson_mut_obj_add_uint(doc, root, "write_bytes", gx_plan_output_nbytes(plan));
+    if (genai->precision)
+        yyjson_mut_obj_add_str(doc, root, "genai_model", genai->model);
     yyjson_mut_val *targets = yyjson_mut_obj_add_arr(doc, root, "files");
     for (unsigned t = 0; t < plan->target_count; t++)
         describe_target_json(doc, targets, &plan->targets[t]);
@@ -94,11 +98,11 @@ static gx_status describe_json(const gx_plan *plan, const gx_build_options *opti
     return status;
 }
 
-gx_status gx_plan_print(const gx_plan *plan, const gx_build_options *options, gx_error *error)
+gx_status gx_plan_print(const gx_plan *plan, const gx_genai_choice *genai, const gx_build_options *options, gx_error *error)
 {
     if (options->format == GX_FORMAT_JSON)
-        return describe_json(plan, options, error);
+        return describe_json(plan, genai, options, error);
     gx_buffer text = {0};
-    describe_text(&text, plan);
+    describe_text(&text, plan, genai);
     return gx_text_finish(&text, options->text, options->text_context, error);
 }

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/threads.h"
+#include "pipeline/hub_model.h"
 #include "pipeline/local_source.h"
 #include "pipeline/manifest.h"
 #include "pipeline/output_folder.h"
@@ -101,7 +102,7 @@ static gx_status pick_results(gx_verification *v, yyjson_val *manifest, gx_error
 
 static gx_status hash_file(char hex[65], gx_file *file, gx_error *error)
 {
-    gx_sha256 *hash = gx_sha256_new();
+    gx_hash *hash = gx_hash_new(GX_HASH_SHA256);
     uint8_t *buffer = gx_alloc(HASH_NBYTES, 1);
     gx_status status = hash && buffer ? GX_OK : gx_fail_memory(error);
     for (uint64_t at = 0; status == GX_OK && at < gx_file_nbytes(file); at += HASH_NBYTES) {
@@ -109,11 +110,11 @@ static gx_status hash_file(char hex[65], gx_file *file, gx_error *error)
         const size_t n = left < HASH_NBYTES ? (size_t)left : HASH_NBYTES;
         status = gx_file_read(file, at, buffer, n, error);
         if (status == GX_OK)
-            gx_sha256_update(hash, buffer, n);
+            gx_hash_update(hash, buffer, n);
     }
     if (status == GX_OK)
-        gx_sha256_finish(hash, hex);
-    gx_sha256_free(hash);
+        gx_hash_finish(hash, hex);
+    gx_hash_free(hash);
     gx_free(buffer);
     return status;
 }
@@ -136,12 +137,8 @@ static gx_status compare_hashes(gx_verification *v, yyjson_val *manifest, gx_err
 
 static gx_status open_source(gx_verification *v, yyjson_val *manifest, gx_error *error)
 {
-    v->source_path = v->options->against;
-    if (!v->source_path) {
-        char *noted = NULL;
-        GX_TRY(gx_local_source_read(&noted, v->arena, v->options->output_dir, error));
-        v->source_path = noted;
-    }
+    const gx_hub_request source = {.model = v->options->against, .options = v->options->hub, .progress = v->options->progress, .progress_context = v->options->progress_context};
+    GX_TRY(gx_judge_locate(&v->source_path, v->arena, &source, v->options->output_dir, error));
     if (!v->source_path || !gx_path_exists(v->source_path))
         return gx_fail(error, GX_ERROR_ARGUMENT, "%s: the checkpoint it was made from is not known here; name it with --against MODEL",
                        v->options->output_dir);
@@ -213,6 +210,7 @@ static gx_status verify_static(const gx_verify_options *options, gx_error *error
     gx_compare_options_default(&compare);
     compare.output_dir = options->output_dir;
     compare.against = options->against;
+    compare.hub = options->hub;
     compare.precisions = options->precisions;
     compare.max_kl = options->max_kl;
     compare.text_file = options->text_file;

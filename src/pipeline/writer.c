@@ -25,7 +25,7 @@ typedef struct writing {
     gx_output *outputs[GX_POLICY_COUNT][GX_PLAN_MAX_DATA_FILES]; /* by target and data file; the staging owns them */
     const gx_build_options *options;
     gx_turn *turn;
-    gx_sha256 **hashes; /* by file */
+    gx_hash **hashes; /* by file */
     uint64_t done;      /* source bytes, in order */
     workspace *workspaces;
     size_t raw_nbytes, scaled_floats, encoded_nbytes, turned_nbytes, scratch_nbytes;
@@ -202,7 +202,7 @@ static gx_status take_turn(writing *w, size_t item, const uint8_t *raw, gx_error
 {
     const gx_task *task = &w->plan->tasks[item];
     gx_turn_wait(w->turn, item);
-    gx_sha256_update(w->hashes[task->file], raw, task->nbytes);
+    gx_hash_update(w->hashes[task->file], raw, task->nbytes);
     w->done += task->nbytes;
     const gx_progress progress = {.phase = "convert", .in_bytes = true, .done = w->done, .total = w->plan->source_nbytes};
     const bool go_on = !w->options->progress || w->options->progress(w->options->progress_context, &progress);
@@ -269,7 +269,7 @@ static gx_status make_hashes(writing *w, size_t files, gx_error *error)
     if (!w->hashes)
         return gx_fail_memory(error);
     for (size_t i = 0; i < files; i++)
-        if (!(w->hashes[i] = gx_sha256_new()))
+        if (!(w->hashes[i] = gx_hash_new(GX_HASH_SHA256)))
             return gx_fail_memory(error);
     return GX_OK;
 }
@@ -295,8 +295,8 @@ gx_status gx_write_data(gx_staging *staging, gx_sha256_hex *hashes, const gx_pla
     const gx_status status = write_everything(&w, folder, threads, error);
     for (size_t i = 0; w.hashes && i < files; i++) {
         if (status == GX_OK)
-            gx_sha256_finish(w.hashes[i], hashes[i]);
-        gx_sha256_free(w.hashes[i]);
+            gx_hash_finish(w.hashes[i], hashes[i]);
+        gx_hash_free(w.hashes[i]);
     }
     gx_free(w.hashes);
     gx_turn_free(w.turn);

@@ -50,6 +50,17 @@ const char *gx_policy_suffix(unsigned index)
     return table[index].suffix;
 }
 
+/* q4, q8, fp32, fp16, q4f16: small and quick first. */
+static const unsigned preference[GX_POLICY_COUNT] = {2, 4, 0, 1, 3};
+
+unsigned gx_policy_preferred(unsigned precisions)
+{
+    for (unsigned i = 0; i < GX_POLICY_COUNT; i++)
+        if (precisions & 1u << preference[i])
+            return preference[i];
+    GX_BUG("no precision to choose from");
+}
+
 static bool is_block_size(unsigned n)
 {
     return n == 16 || n == 32 || n == 64 || n == 128;

@@ -32,6 +32,9 @@ typedef struct gx_policy {
 const char *gx_policy_name(unsigned index); /* index < GX_POLICY_COUNT */
 const char *gx_policy_suffix(unsigned index);
 
+/* The one to take where the user names none, of `precisions` (GX_PRECISION_* bits, not 0). */
+unsigned gx_policy_preferred(unsigned precisions);
+
 /* Row `index` of the table with the user's choices applied. block_size: of all 4-bit weights, 16, 32, 64 or 128; embedding_bits:
  * 4, 8, 16 or 32; 0: the row's own. They concern the 4-bit precisions alone. */
 gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, unsigned embedding_bits, gx_error *error) GX_MUST_USE;

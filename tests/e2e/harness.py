@@ -9,7 +9,7 @@ TINY = ROOT / "tests" / "golden" / "tiny"
 REAL = Path(os.environ.get("GEMMA_ONNX_CACHE", Path.home() / ".cache" / "gemma-onnx"))
 PRECISIONS = {"fp32": "model", "fp16": "model_fp16", "q4": "model_q4", "q4f16": "model_q4f16", "q8": "model_quantized"}
 
-ARGUMENT, IO, FORMAT, UNSUPPORTED, MISMATCH, CANCELLED = 2, 3, 4, 5, 8, 9
+ARGUMENT, IO, FORMAT, UNSUPPORTED, NETWORK, MISMATCH, CANCELLED = 2, 3, 4, 5, 7, 8, 9
 
 
 class Failure(Exception):

@@ -24,7 +24,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent.parent / "tools")]
 from harness import Failure, Program, Skip  # noqa: E402
 
 # The cheap ones first: what needs Transformers is imported only when a test of it runs.
-GROUPS = ("refusals", "properties", "interrupted", "folder", "parity", "apart", "quantised", "static", "compare", "hosts", "verify", "encoders", "loop", "memory", "models", "real")
+GROUPS = ("refusals", "properties", "interrupted", "hub", "hub_commands", "hub_clients", "hub_safety", "hub_lies", "hub_faults", "folder", "parity", "apart", "genai", "quantised", "static", "compare", "hosts", "verify", "encoders", "loop", "memory", "models", "runtimes", "real")
 
 
 class Environment:

@@ -4,7 +4,6 @@ import sys
 import tempfile
 
 import numpy as np
-import onnxruntime as ort
 
 
 class StderrCapture:
@@ -35,6 +34,7 @@ class Decoder:
         self.metadata = self.session.get_modelmeta().custom_metadata_map
 
     def open(self, path, threads):
+        import onnxruntime as ort  # not above: tools/runtimes has other engines open the file
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 2

@@ -3,7 +3,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
 from sessions import StderrCapture
 
@@ -28,6 +27,7 @@ class StaticPair:
         self.reset()
 
     def open(self, path, threads):
+        import onnxruntime as ort  # not above: other engines open the file as well
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 2

@@ -26,17 +26,18 @@ const gx_value *gx_attend_operator(gx_builder *b, const gx_heads *heads, const g
     const written w = write_caches(b, heads, layer, number, kind);
     gx_node *node = gx_graph_node(g, "Attention", gx_builder_name(b, "attention"), GX_INPUTS(heads->q, w.key, w.value, kind->bias));
     gx_node_float(g, node, "scale", layer->attention_scale);
-    if (layer->attention_softcap != 0)
+    if (layer->attention_softcap != 0) {
         gx_node_float(g, node, "softcap", layer->attention_softcap);
+        gx_builder_needs_onnxruntime(b, 27); /* before, with a mask, it was wrong */
+    }
     return gx_node_output(g, node, NULL, b->activation, heads->q->shape);
 }
 
 /* The queries of all heads that share a key head, one after another: [batch, kv_heads, heads / kv_heads * sequence, width]. */
-static gx_shape grouped_shape(const gx_builder *b, const gx_layer *layer, gx_dim width)
+static gx_shape grouped_shape(gx_builder *b, const gx_layer *layer, gx_dim width)
 {
     const uint64_t group = layer->num_attention_heads / layer->num_key_value_heads;
-    const gx_dim rows = b->form ? gx_dim_number(group * (uint64_t)b->sequence.number) : gx_dim_symbol("head_group*sequence_length");
-    return GX_SHAPE(b->batch, gx_dim_number(layer->num_key_value_heads), rows, width);
+    return GX_SHAPE(b->batch, gx_dim_number(layer->num_key_value_heads), gx_builder_times_sequence(b, group), width);
 }
 
 static gx_shape head_shape(const gx_builder *b, const gx_layer *layer, gx_dim width)

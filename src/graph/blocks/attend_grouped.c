@@ -17,8 +17,10 @@ const gx_value *gx_attend_grouped(gx_builder *b, const gx_heads *heads, const gx
     gx_node_int(g, node, "do_rotary", 0);
     if (layer->attention_softcap != 0)
         gx_node_float(g, node, "softcap", layer->attention_softcap);
-    if (b->form && gx_static_cache_length(b->form, b->profile, layer) < b->form->max_length)
+    if (b->form && gx_static_cache_length(b->form, b->profile, layer) < b->form->max_length) {
         gx_node_int(g, node, "sliding_window_cache", 1);
+        gx_builder_needs_onnxruntime(b, 29);
+    }
     const gx_value *output = gx_node_output(g, node, NULL, b->activation, heads->q->shape);
     gx_builder_present(b, node, layer, number, "key");
     gx_builder_present(b, node, layer, number, "value");

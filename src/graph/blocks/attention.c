@@ -29,10 +29,8 @@ bool gx_builder_attends_by_bias(const gx_builder *b, bool by_bias)
 static const gx_value *arrange_heads(gx_builder *b, const gx_attention_form *form, const char *leaf, const gx_value *x, const gx_layer *layer, uint32_t heads)
 {
     const gx_dim width = gx_dim_number(layer->head_dim);
-    if (!b->form || !form->heads_first)
-        x = gx_builder_reshape(b, gx_builder_leaf(b, leaf, "_3d"), x, b->rows_shape, GX_SHAPE(b->batch, b->sequence, gx_dim_number((uint64_t)heads * layer->head_dim)));
     if (!form->heads_first)
-        return x;
+        return gx_builder_reshape(b, gx_builder_leaf(b, leaf, "_3d"), x, b->rows_shape, GX_SHAPE(b->batch, b->sequence, gx_dim_number((uint64_t)heads * layer->head_dim)));
     x = gx_builder_reshape_to(b, gx_builder_leaf(b, leaf, "_4d"), x, GX_SHAPE(b->batch, b->sequence, gx_dim_number(heads), width));
     return gx_builder_transpose(b, gx_builder_leaf(b, leaf, "_heads_first"), x, (const int64_t[]){0, 2, 1, 3});
 }

@@ -8,8 +8,8 @@ const gx_value *gx_scatter_rows(gx_builder *b, const gx_layer *layer, uint32_t n
     gx_graph *g = b->graph;
     const gx_value *past = gx_builder_past(b, layer, number, what);
     gx_node *node = gx_graph_node(g, "TensorScatter", gx_builder_name(b, gx_builder_leaf(b, what, "_cache")), GX_INPUTS(past, rows, kind->slots));
-    gx_node_int(g, node, "axis", 2);
-    gx_node_string(g, node, "mode", kind->ring ? "circular" : "linear");
+    gx_node_string(g, node, "mode", kind->ring ? "circular" : "linear"); /* along the default axis, -2: tinygrad knows no other */
+    gx_builder_needs_onnxruntime(b, 25);
     return gx_builder_present(b, node, layer, number, what);
 }
 

@@ -10,6 +10,8 @@ static void make_lengths(gx_builder *b, const gx_value *tokens)
     gx_graph *g = b->graph;
     b->batch_1d = gx_builder_dimension(b, "batch_size", tokens, 0);
     b->sequence_1d = gx_builder_dimension(b, "sequence_length", tokens, 1);
+    gx_builder_know_length(b, b->batch, b->batch_1d);
+    gx_builder_know_length(b, b->sequence, b->sequence_1d);
     const gx_value *rest = gx_graph_int64_list(g, gx_builder_name(b, "rest"), 1, (const int64_t[]){-1});
     gx_node *rows = gx_graph_node(g, "Concat", gx_builder_name(b, "rows_shape"), GX_INPUTS(b->batch_1d, b->sequence_1d, rest));
     gx_node_int(g, rows, "axis", 0);
@@ -38,7 +40,9 @@ static const gx_value *make_cache_length(gx_builder *b)
         return b->total_1d;
     b->cache_length = gx_dim_symbol("cache_length");
     const gx_value *room = gx_builder_dimension(b, "past_length", gx_builder_past(b, &b->model->layers[0], 0, "key"), 2);
-    return gx_builder_binary(b, "Max", "cache_length", b->total_1d, room);
+    const gx_value *length = gx_builder_binary(b, "Max", "cache_length", b->total_1d, room);
+    gx_builder_know_length(b, b->cache_length, length);
+    return length;
 }
 
 /* Places in the caches: of all keys, and of this call's queries, the last ones that are filled. */
@@ -130,6 +134,7 @@ const gx_value *gx_block_inputs(gx_builder *b)
     gx_builder_set_scope(b, "/model/lengths");
     make_lengths(b, tokens);
     b->total_1d = gx_builder_dimension(b, "total_length", attention_mask, 1);
+    gx_builder_know_length(b, b->total, b->total_1d);
     if (gx_builder_attends_by_bias(b, false)) {
         make_operator_lengths(b);
         gx_builder_set_scope(b, "/model/attention_mask");

@@ -27,13 +27,15 @@ static const gx_value *make_rows_shape(gx_builder *b, const gx_value *input_ids)
         b->rows_shape = gx_graph_int64_list(g, gx_builder_name(b, "rows_shape"), 3, (const int64_t[]){b->batch.number, b->sequence.number, -1});
         return gx_graph_int64_list(g, gx_builder_name(b, "ids_shape"), 2, (const int64_t[]){b->batch.number, b->sequence.number});
     }
-    const gx_value *shape = gx_graph_apply(g, "Shape", gx_builder_name(b, "ids_shape"), GX_DTYPE_I64, GX_SHAPE(gx_dim_number(2)), GX_INPUTS(input_ids));
+    b->batch_1d = gx_builder_dimension(b, "batch_size", input_ids, 0);
+    b->sequence_1d = gx_builder_dimension(b, "sequence_length", input_ids, 1);
+    gx_builder_know_length(b, b->batch, b->batch_1d);
+    gx_builder_know_length(b, b->sequence, b->sequence_1d);
     const gx_value *rest = gx_graph_int64_list(g, gx_builder_name(b, "rest"), 1, (const int64_t[]){-1});
-    gx_node *rows = gx_graph_node(g, "Concat", gx_builder_name(b, "rows_shape"), GX_INPUTS(shape, rest));
+    gx_node *rows = gx_graph_node(g, "Concat", gx_builder_name(b, "rows_shape"), GX_INPUTS(b->batch_1d, b->sequence_1d, rest));
     gx_node_int(g, rows, "axis", 0);
     b->rows_shape = gx_node_output(g, rows, NULL, GX_DTYPE_I64, GX_SHAPE(gx_dim_number(3)));
-    b->sequence_1d = gx_builder_dimension(b, "sequence_length", input_ids, 1);
-    return shape;
+    return gx_builder_shape_value(b, "ids_shape", GX_SHAPE(b->batch, b->sequence));
 }
 
 const gx_value *gx_block_encoder_inputs(gx_builder *b)

@@ -14,6 +14,7 @@ const gx_family gx_family_gemma = {
     .model_types = model_types,
     .text_model_type = "gemma",
     .text_architecture = "GemmaForCausalLM",
+    .genai_model_type = "gemma",
     .gguf_architecture = "gemma",
     .defaults = {.vocab_size = 256000,
                  .hidden_size = 3072,

@@ -14,6 +14,7 @@ const gx_family gx_family_gemma2 = {
     .model_types = model_types,
     .text_model_type = "gemma2",
     .text_architecture = "Gemma2ForCausalLM",
+    .genai_model_type = "gemma2",
     .gguf_architecture = "gemma2",
     .defaults = {.vocab_size = 256000,
                  .hidden_size = 2304,

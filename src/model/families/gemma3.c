@@ -37,6 +37,7 @@ const gx_family gx_family_gemma3 = {
     .package_model_type = "gemma3",
     .text_model_type = "gemma3_text",
     .text_architecture = "Gemma3ForCausalLM",
+    .genai_model_type = "gemma3_text",
     .gguf_architecture = "gemma3",
     .defaults = DEFAULTS,
     .gguf_27b_layers = 62,

@@ -155,6 +155,7 @@ const gx_family gx_family_gemma3n = {
     .text_model_type = "gemma3n_text",
     .text_architecture = "Gemma3nForCausalLM",
     .apart = {"gemma3n", "Gemma3nForConditionalGeneration"},
+    .genai_model_type = "decoder",
     .gguf_architecture = "gemma3n",
     .defaults = {.vocab_size = 262400,
                  .hidden_size = 2048,

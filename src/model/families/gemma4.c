@@ -173,7 +173,7 @@ static gx_status rotated_part(double *out, const gx_checkpoint *checkpoint, gx_e
 {
     const gx_tensor *divisors = gx_checkpoint_find(checkpoint, "rope_freqs.weight");
     *out = 1;
-    if (!divisors)
+    if (!divisors || !gx_checkpoint_has_payload(checkpoint))
         return GX_OK;
     uint64_t nbytes = 0, rotated = 0;
     GX_TRY(gx_tensor_rows_nbytes(divisors, 1, &nbytes, error));
@@ -258,6 +258,7 @@ const gx_family gx_family_gemma4 = {
     .text_model_type = "gemma4_text",
     .text_architecture = "Gemma4ForCausalLM",
     .apart = {"gemma4", "Gemma4ForConditionalGeneration"},
+    .genai_model_type = "gemma4_text",
     .gguf_architecture = "gemma4",
     .gguf_tokenizer = "gemma4",
     .defaults = {DEFAULTS, .max_position_embeddings = 131072, .sliding_window = 512, .hidden_size_per_layer_input = 256, .vocab_size_per_layer_input = 262144},
@@ -280,6 +281,7 @@ const gx_family gx_family_gemma4_unified = {
     .text_model_type = "gemma4_unified_text",
     .text_architecture = "Gemma4UnifiedForCausalLM",
     .apart = {"gemma4", "Gemma4ForConditionalGeneration"}, /* of which Transformers.js knows no unified one */
+    .genai_model_type = "gemma4_text",
     .defaults = {DEFAULTS, .max_position_embeddings = 262144, .sliding_window = 1024},
     .read_config = read_config,
     .normalizes_values = true,

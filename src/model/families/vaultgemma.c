@@ -15,6 +15,7 @@ const gx_family gx_family_vaultgemma = {
     .model_types = model_types,
     .text_model_type = "vaultgemma",
     .text_architecture = "VaultGemmaForCausalLM",
+    .genai_model_type = "decoder",
     .defaults = {.vocab_size = 256000,
                  .hidden_size = 2304,
                  .intermediate_size = 9216,

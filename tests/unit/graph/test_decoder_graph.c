@@ -187,6 +187,45 @@ static void every_weight_is_stored_once(void **state)
     for_each_graph(check_parts);
 }
 
+/* Engines cannot divide products of unknown lengths: a Reshape leaves at most one dimension open, and copies none. */
+static void check_reshapes(const tiny_decoder *d)
+{
+    for (const gx_node *node = d->graph->nodes; node; node = node->next) {
+        if (strcmp(node->op_type, "Reshape") != 0)
+            continue;
+        const gx_initializer *shape = d->graph->initializers;
+        while (shape && &shape->value != node->inputs[1])
+            shape = shape->next;
+        unsigned open = 0;
+        for (size_t i = 0; shape && i < shape->nbytes / sizeof(int64_t); i++) {
+            int64_t dim;
+            memcpy(&dim, (const char *)shape->bytes + i * sizeof dim, sizeof dim);
+            open += dim == -1;
+            if (dim == 0)
+                fail_msg("%s copies a dimension", node->name);
+        }
+        if (open > 1)
+            fail_msg("%s leaves %u dimensions open", node->name, open);
+    }
+}
+
+static void reshapes_are_told_their_shapes(void **state)
+{
+    (void)state;
+    static const char *const told[] = {"gemma2-published", "gemma3-types-bf16", "gemma3n-streams", "gemma4-per-layer-bf16", "embeddinggemma-published"};
+    for (size_t m = 0; m < sizeof told / sizeof *told; m++)
+        for (unsigned profile = 0; profile < GX_PROFILE_COUNT; profile++) {
+            tiny_decoder d;
+            tiny_decoder_open(&d, told[m], 1, 0, false);
+            gx_arena_free(d.arena);
+            d.options.profile = gx_profile_get(profile);
+            tiny_decoder_build(&d);
+            check_reshapes(&d);
+            check_order(&d);
+            tiny_decoder_close(&d);
+        }
+}
+
 /* ---- apart ---- */
 
 static const char *const apart_models[] = {"gemma3n-streams", "gemma4-dense", "gemma4-per-layer-bf16"};
@@ -289,6 +328,14 @@ static void softcap_is_there_when_honoured(void **state)
     tiny_decoder_close(&d);
 }
 
+static const char *metadata_of(const gx_graph *graph, const char *key)
+{
+    const gx_metadata *entry = graph->metadata;
+    while (entry && strcmp(entry->key, key) != 0)
+        entry = entry->next;
+    return entry ? entry->value : NULL;
+}
+
 static void options_show_in_the_metadata(void **state)
 {
     (void)state;
@@ -302,14 +349,50 @@ static void options_show_in_the_metadata(void **state)
     } expected[] = {{"gemma_onnx.family", "gemma3"},        {"gemma_onnx.precision", "fp16"},
                     {"gemma_onnx.logits", "all"},           {"gemma_onnx.residual_scale", "0.125"},
                     {"gemma_onnx.max_position_embeddings", "32768"}, {"gemma_onnx.version", gx_version()}};
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-        const gx_metadata *entry = d.graph->metadata;
-        while (entry && strcmp(entry->key, expected[i].key) != 0)
-            entry = entry->next;
-        assert_non_null(entry);
-        assert_string_equal(entry->value, expected[i].value);
-    }
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        assert_string_equal(metadata_of(d.graph, expected[i].key), expected[i].value);
     tiny_decoder_close(&d);
+}
+
+/* As measured on every release: tools/runtimes. */
+static void the_oldest_runtime_shows_in_the_metadata(void **state)
+{
+    (void)state;
+    const gx_static_form full = {.batch_size = 1, .sequence_length = 4, .longest_call = 4, .max_length = 256};
+    const gx_static_form bounded = {.batch_size = 1, .sequence_length = 4, .longest_call = 4, .max_length = 256, .bounded = true};
+    const struct {
+        const char *model, *profile, *precision;
+        const gx_static_form *form;
+        const char *oldest;
+    } expected[] = {
+        {"gemma3-pattern", "ort", "fp32", NULL, "1.24"},
+        {"gemma3-pattern", "ort", "q4", NULL, "1.24"},
+        {"gemma3-pattern", "ort", "fp32", &full, "1.24"},
+        {"gemma3-pattern", "ort", "fp32", &bounded, "1.29"},
+        {"gemma2-published", "ort", "fp32", NULL, "1.24"},
+        {"gemma3-pattern", "standard", "fp32", NULL, "1.24"},
+        {"gemma3-pattern", "standard", "fp32", &full, "1.25"},
+        {"gemma2-published", "standard", "fp32", NULL, "1.27"},
+        {"gemma2-published", "standard", "fp32", &bounded, "1.27"},
+        {"embeddinggemma-published", "standard", "fp32", NULL, "1.24"},
+        {"gemma2-published", "primitive", "fp16", NULL, "1.15"},
+        {"gemma3-pattern", "primitive", "fp32", &bounded, "1.15"},
+        {"gemma3-pattern", "primitive", "q8", NULL, "1.15"},
+        {"gemma3-pattern", "primitive", "q4", &full, "1.19"},
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        unsigned policy = 0;
+        while (strcmp(gx_policy_name(policy), expected[i].precision) != 0)
+            policy++;
+        tiny_decoder d;
+        tiny_decoder_open(&d, expected[i].model, policy, 0, false);
+        gx_arena_free(d.arena);
+        d.options.profile = gx_profile_find(expected[i].profile);
+        d.options.form = expected[i].form;
+        tiny_decoder_build(&d);
+        assert_string_equal(metadata_of(d.graph, "gemma_onnx.min_onnxruntime"), expected[i].oldest);
+        tiny_decoder_close(&d);
+    }
 }
 
 static void check_allocations(const char *name, unsigned policy, unsigned profile, gx_decoder_piece piece, const gx_static_form *form)
@@ -360,11 +443,13 @@ int main(void)
         cmocka_unit_test(values_are_made_before_they_are_read),
         cmocka_unit_test(initializers_are_read_and_fit),
         cmocka_unit_test(every_weight_is_stored_once),
+        cmocka_unit_test(reshapes_are_told_their_shapes),
         cmocka_unit_test(pieces_fit_together),
         cmocka_unit_test(pieces_are_sound),
         cmocka_unit_test(precisions_have_their_operators),
         cmocka_unit_test(softcap_is_there_when_honoured),
         cmocka_unit_test(options_show_in_the_metadata),
+        cmocka_unit_test(the_oldest_runtime_shows_in_the_metadata),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,6 +69,19 @@ static void precisions(void **state)
     }
 }
 
+static void preferred(void **state)
+{
+    (void)state;
+    static const char *const order[GX_POLICY_COUNT] = {"q4", "q8", "fp32", "fp16", "q4f16"};
+    unsigned left = (1u << GX_POLICY_COUNT) - 1;
+    for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
+        const unsigned first = gx_policy_preferred(left);
+        assert_string_equal(gx_policy_name(first), order[i]);
+        assert_int_equal(gx_policy_preferred(1u << first), first);
+        left &= ~(1u << first);
+    }
+}
+
 static void block_size_is_of_all_four_bit_weights(void **state)
 {
     (void)state;
@@ -161,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(precisions),
+        cmocka_unit_test(preferred),
         cmocka_unit_test(block_size_is_of_all_four_bit_weights),
         cmocka_unit_test(embedding_bits),
         cmocka_unit_test(only_the_four_bit_precisions_have_blocks),

@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""One measurement, in the environment of the runtime that is tried: driver.py JOB.json. The answer is a line of JSON on stdout.
+
+The job names the engine (a file of engines/), the graph, and what to do: "text", greedy text of prompts, with the time of every step;
+"logits", a tiny checkpoint's golden calls, with the largest difference from what Transformers gave. An engine has a function
+open(path, threads, description) that gives an object with `run(feeds) -> {name: array}`; description has the graph's inputs and outputs. What it raises
+is the answer's "error", with the stage at which it happened.
+"""
+import importlib
+import json
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / "tests" / "e2e")]
+
+import numpy as np  # noqa: E402
+from sessions import Decoder  # noqa: E402
+from static_pair import StaticPair  # noqa: E402
+
+KEPT = 32  # choices of every step that are reported where the job asks for them
+
+
+class Named:
+    """What ONNX Runtime calls a node argument."""
+
+    def __init__(self, name, shape, kind):
+        self.name, self.shape, self.type = name, shape, kind
+
+
+class Session:
+    """An engine's model with the face of an ONNX Runtime session."""
+
+    def __init__(self, engine, path, threads, description):
+        self.model, self.description = engine.open(str(path), threads, description), description
+
+    def get_inputs(self):
+        return [Named(**i) for i in self.description["inputs"]]
+
+    def get_outputs(self):
+        return [Named(**o) for o in self.description["outputs"]]
+
+    def get_modelmeta(self):
+        return self
+
+    @property
+    def custom_metadata_map(self):
+        return self.description["metadata"]
+
+    def run(self, names, feeds):
+        results = self.model.run(feeds)
+        return [np.asarray(results[n]) for n in names or [o["name"] for o in self.description["outputs"]]]
+
+
+class AnyDecoder(Decoder):
+    def __init__(self, engine, job):
+        self.engine, self.job = engine, job
+        super().__init__(job["path"], job["threads"])
+
+    def open(self, path, threads):
+        return Session(self.engine, path, threads, self.job["descriptions"][Path(path).name])
+
+
+class AnyPair(StaticPair):
+    """The caches are copied back after every call."""
+
+    def __init__(self, engine, job):
+        self.engine, self.job = engine, job
+        super().__init__(job["path"], job["precision"], job["threads"])
+
+    def open(self, path, threads):
+        return Session(self.engine, path, threads, self.job["descriptions"][path.name])
+
+    def run(self, session, feeds, description):
+        names = ["logits", *(present for _, present, _ in self.caches)]
+        logits, *presents = session.run(names, feeds | {past: cache for past, _, cache in self.caches})
+        for (_, _, cache), present in zip(self.caches, presents, strict=True):
+            cache[...] = present
+        return logits
+
+
+class Growing:
+    """One text on a decoder whose caches grow."""
+
+    def __init__(self, decoder):
+        self.decoder, self.cache = decoder, None
+
+    def restart(self):
+        self.cache = None
+
+    def feed(self, ids):
+        logits, self.cache, *_ = self.decoder.step(np.asarray([ids]), cache=self.cache)
+        return logits[0, -1]
+
+
+class Fixed:
+    """One text on a static pair."""
+
+    def __init__(self, pair):
+        self.pair = pair
+
+    def restart(self):
+        self.pair.reset()
+
+    def feed(self, ids):
+        return self.pair.feed([ids])[0]
+
+
+def opened(job):
+    if job["engine"] == "onnxruntime":
+        return Decoder(Path(job["path"]), job["threads"]) if job["form"] == "dynamic" else StaticPair(job["path"], job["precision"], job["threads"])
+    engine = importlib.import_module(f"engines.{job['engine']}")
+    return AnyDecoder(engine, job) if job["form"] == "dynamic" else AnyPair(engine, job)
+
+
+def greedy(host, job):
+    """Ids of every prompt, the seconds of every decoding step, and the best choices where they are asked for."""
+    texts, seconds, choices = [], [], []
+    for prompt in job["prompts"]:
+        host.restart()
+        logits, ids, best = host.feed(prompt), [], []
+        for n in range(job["tokens"]):
+            order = np.argsort(-logits[: job["vocabulary"]], kind="stable")[:KEPT]
+            best.append([[int(i) for i in order], [float(logits[i]) for i in order]])
+            ids.append(best[-1][0][0])
+            if n + 1 < job["tokens"]:
+                begun = time.perf_counter()
+                logits = host.feed(ids[-1:])
+                seconds.append(time.perf_counter() - begun)
+        texts.append(ids)
+        choices.append(best)
+    return {"ids": texts, "seconds": seconds} | ({"choices": choices} if job.get("choices") else {})
+
+
+def encoder_differences(encoder, job):
+    """Of hidden states and embeddings, in standard deviations; what stands at padding is nobody's."""
+    from golden import distance, golden
+    expected, out = golden(job["checkpoint"]), {}
+    for case in ("prompt", "one", "leftpad", "rightpad"):
+        ids = expected[f"{case}.input_ids"]
+        mask = expected.get(f"{case}.attention_mask", np.ones_like(ids))
+        hidden, embedding = encoder.session.run(["last_hidden_state", "sentence_embedding"], {"input_ids": ids, "attention_mask": mask})
+        out[case] = max(distance(found, expected[f"{case}.{kind}"]) / float(expected[f"{kind}.std"][0])
+                        for kind, found in (("last_hidden_state", hidden * mask[..., None]), ("sentence_embedding", embedding)))
+    return out
+
+
+def golden_differences(decoder, job):
+    """In standard deviations."""
+    from golden import differences, golden, std
+    name = job["checkpoint"]
+    if name.startswith("embeddinggemma"):
+        return encoder_differences(decoder, job)
+    if job["form"] == "dynamic":
+        return {case: difference / std(name) for case, difference in differences(decoder, golden(name), False) }
+    ids, logits = golden(name)["prompt.input_ids"][0].tolist(), golden(name)["prompt.logits"][0]
+    host, worst, cut = Fixed(decoder), 0.0, len(ids) - 5
+    for start, end in [(0, cut), *((n, n + 1) for n in range(cut, len(ids)))]:
+        worst = max(worst, float(np.abs(host.feed(ids[start:end]).astype(np.float64) - logits[end - 1]).max()))
+    return {"prompt": worst / std(name)}
+
+
+def answer(job):
+    stage = "load"
+    try:
+        begun = time.perf_counter()
+        model = opened(job)
+        out = {"load_seconds": time.perf_counter() - begun}
+        stage = "run"
+        if job["task"] == "logits":
+            out["differences"] = golden_differences(model, job)
+        else:
+            out |= greedy(Growing(model) if job["form"] == "dynamic" else Fixed(model), job)
+        return out | {"warnings": model.warnings[:4000]}
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}", "stage": stage}
+
+
+if __name__ == "__main__":
+    found = answer(json.loads(Path(sys.argv[1]).read_text()))
+    print("\n" + json.dumps(found), flush=True)
