@@ -3,7 +3,7 @@
 //
 //   node tests/node/browser.mjs FOLDER [DTYPE[@DEVICE] …]        all that the folder has, on wasm, unless named
 //
-// Prints a table, closes with 'N passed, N failed', and exits with 1 when a file does not load or generate, when fp32 or fp16
+// Prints a table, closes with 'N passed, N failed', and exits with 1 when a file does not load or generate, when fp32, fp16 or q8
 // ids differ from Node's, or when the page asks for anything from outside. Files with quantised activations may part after a
 // few tokens: the kernels differ. CHROMIUM names the browser (default /usr/bin/chromium).
 import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 const here = path.dirname(fileURLToPath(import.meta.url));
 const SUFFIX = { fp32: '', fp16: '_fp16', q8: '_quantized', q4: '_q4', q4f16: '_q4f16' };
 const SLOW = new Set(['q4', 'q4f16']); // about a token a second in wasm
-const EXACT = new Set(['fp32', 'fp16']);
+const EXACT = new Set(['fp32', 'fp16', 'q8']);
 const LIMIT = 10 * 60 * 1000;
 const BROWSER = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const FLAGS = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
