@@ -18,7 +18,7 @@ from pathlib import Path
 import measured
 
 CACHE = Path(os.environ.get("GEMMA_ONNX_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gemma-onnx")
-PRECISIONS = ("fp32", "fp16", "q4", "q4f16", "q8")
+PRECISIONS = ("fp32", "fp16", "q4", "q4f16", "q8", "int8")
 MIB = 1 << 20
 
 

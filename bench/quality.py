@@ -32,6 +32,7 @@ OURS = {
     "q4, embedding 8 bit": ("q4", ["--embedding-bits", "8"]),
     "q4f16": ("q4f16", []),
     "q8": ("q8", []),
+    "int8": ("int8", []),
     "fp16": ("fp16", []),
 }
 PEERS = ("genai-int4", "genai-k_quant", "genai-fp32", "optimum-fp32", "mobius-fp32")

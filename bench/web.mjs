@@ -1,12 +1,13 @@
 // The files of a folder in the chat page (Chromium, WebAssembly) and in Transformers.js in Node, side by side: bytes, seconds to load, milliseconds
 // a token, memory.
 //
-//   node bench/web.mjs FOLDER [--peer FOLDER] [--rounds 3] [--threads 1 2] [--tokens 24]
+//   node bench/web.mjs FOLDER [--peer NAME=FOLDER …] [--files NAME,NAME …] [--rounds 3] [--threads 1,2] [--tokens 24] [--json FILE]
 //
-// --peer: a folder with a q8 file of another tool (bench/web_peer.py makes one). Needs scripts/node-env and Chromium (CHROMIUM names it). Rounds
-// alternate between the files, each in a browser of its own; a token's time is the median of its round, and ratios are between files of one round.
+// --peer: a file of another tool, in a folder that bench/web_peer.py made. --files: only these (fp32, fp16, q8, int8, q4, names of peers). --threads: of
+// the page; 0: Node alone. Needs scripts/node-env and Chromium (CHROMIUM names it). Rounds alternate between the files, each in a browser or process of
+// its own; a token's time is the median of its round, and ratios are between files of one round.
 import { execFileSync } from 'node:child_process';
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -16,12 +17,13 @@ import { Reference } from '../tests/node/web/reference.mjs';
 const { values: given, positionals: [folder] } = parseArgs({
     allowPositionals: true,
     options: {
-        peer: { type: 'string' }, rounds: { type: 'string', default: '3' }, threads: { type: 'string', multiple: true, default: ['1', '2'] },
-        tokens: { type: 'string', default: '24' }, node: { type: 'string' },
+        peer: { type: 'string', multiple: true, default: [] }, files: { type: 'string' }, rounds: { type: 'string', default: '3' },
+        threads: { type: 'string', default: '1,2' }, tokens: { type: 'string', default: '24' }, json: { type: 'string' }, node: { type: 'string' },
     },
 });
 const tokens = Number(given.tokens), PROMPT = prompts.capital;
-const SUFFIXES = { fp32: '', fp16: '_fp16', q8: '_quantized', q4: '_q4' };
+const SUFFIXES = { fp32: '', fp16: '_fp16', q8: '_quantized', int8: '_int8', q4: '_q4' };
+const SLOW = new Set(['int8', 'q4']); // a second a token in a page
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 const gaps = (times) => times.slice(1).map((time, n) => time - times[n]);
 
@@ -45,7 +47,7 @@ async function inPage({ folder: from, dtype }, threads) {
     const server = await served(from), { context, close } = await browse(NO_GPU);
     try {
         const visit = await Visit.begin(context, server.origin);
-        await visit.choose({ dtype, threads, count: dtype === 'q4' ? 5 : tokens });
+        await visit.choose({ dtype, threads, count: SLOW.has(dtype) ? Math.min(5, tokens) : tokens });
         await visit.page.evaluate(() => {
             window.times = [];
             const told = window.told.push.bind(window.told);
@@ -83,14 +85,24 @@ function table(title, results) {
     }
 }
 
+function chosen() {
+    const peers = given.peer.map((pair) => {
+        const [name, from] = pair.split('=');
+        return { name, folder: from, dtype: JSON.parse(readFileSync(path.join(from, 'config.json')))['transformers.js_config'].dtype };
+    });
+    const all = [...Object.keys(SUFFIXES).map((dtype) => ({ name: dtype, folder, dtype })), ...peers];
+    return given.files ? all.filter(({ name }) => given.files.split(',').includes(name)) : all;
+}
+
 async function main() {
-    const files = Object.keys(SUFFIXES).map((dtype) => ({ name: dtype, folder, dtype }));
-    if (given.peer) files.splice(3, 0, { name: 'q8 of another tool', folder: given.peer, dtype: 'q8' });
-    const places = [...given.threads.map((threads) => [`WebAssembly, ${threads} thread(s)`, (file) => inPage(file, Number(threads))]), ['Node', inNode]];
+    const files = chosen(), counts = given.threads.split(',').map(Number).filter(Boolean);
+    const places = [...counts.map((threads) => [`WebAssembly, ${threads} thread(s)`, (file) => inPage(file, threads)]), ['Node', inNode]];
     const results = places.map(() => new Map(files.map((file) => [file, []])));
     for (let round = 0; round < Number(given.rounds); round++)
         for (const [n, [, measure]] of places.entries()) for (const file of files) results[n].get(file).push(await measure(file));
     for (const [n, [title]] of places.entries()) table(title, results[n]);
+    if (given.json)
+        writeFileSync(given.json, JSON.stringify(places.map(([title], n) => ({ title, files: [...results[n]].map(([file, rounds]) => ({ ...file, bytes: bytesOf(file), rounds })) })), null, 1));
     process.exit(0);
 }
 

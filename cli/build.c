@@ -7,7 +7,8 @@ static void print_help(const option *options, unsigned count)
 {
     puts("Usage: gemma-onnx build MODEL -o DIR [-p PRECISION ...] [options]\n\n"
          "Converts a Gemma checkpoint to ONNX decoders with a growing KV cache, in the layout of Transformers.js:\n"
-         "DIR/onnx/model.onnx (fp32), model_fp16.onnx, model_q4.onnx, model_q4f16.onnx, model_quantized.onnx (q8).\n"
+         "DIR/onnx/model.onnx (fp32), model_fp16.onnx, model_q4.onnx, model_q4f16.onnx, model_quantized.onnx (q8),\n"
+         "model_int8.onnx.\n"
          "Of Gemma 3n and 4 also embed_tokens….onnx and decoder_model_merged….onnx, as it loads these.\n"
          "The source is read once for all precisions. EmbeddingGemma becomes an encoder that gives sentence embeddings.\n");
     print_options(options, count);
@@ -31,14 +32,14 @@ int command_build(int argc, char **argv)
     const option options[] = {
         {{"-m", "--model", "--model-name"}, OPTION_STRING, &model, "MODEL", "the checkpoint, instead of the first argument"},
         {{"-o", "--output", "--output-dir"}, OPTION_STRING, &build.output_dir, "DIR", "where the files go; required"},
-        {{"-p", "--precision"}, OPTION_LIST, &precisions, "P ...", "fp32, fp16, q4, q4f16, q8, or all (default fp32)"},
+        {{"-p", "--precision"}, OPTION_LIST, &precisions, "P ...", "fp32, fp16, q4, q4f16, q8, int8, or all (default fp32)"},
         PROFILE_OPTION(profile),
         {{"--block-size"}, OPTION_UINT, &build.block_size, "N", "of all 4-bit weights: 16, 32, 64, 128 (default 32; the embedding's 64)"},
         {{"--embedding-bits"}, OPTION_UINT, &build.embedding_bits, "N", "of q4 and q4f16: 4, 8, 16, 32 (default: docs/quantisation.md)"},
         {{"--accuracy-level"}, OPTION_UINT, &accuracy_level, "N", "least arithmetic of q4 products: 0, 1 fp32 (slow), 4 int8 (default 4)"},
         {{"--embedding-dim"}, OPTION_UINT, &build.embedding_dim, "N", "of EmbeddingGemma: so many values of each embedding (default all)"},
         {{"--all-logits"}, OPTION_FLAG, &build.all_logits, NULL, "logits of every position instead of the last"},
-        {{"--genai-precision"}, OPTION_LIST, &genai_precision, "P", "what ONNX Runtime GenAI runs (default: q4 if it is there, else q8, fp32, fp16, q4f16)"},
+        {{"--genai-precision"}, OPTION_LIST, &genai_precision, "P", "what ONNX Runtime GenAI runs (default: q4 if it is there, else int8, q8, fp32, fp16, q4f16)"},
         {{"--force"}, OPTION_FLAG, &build.force, NULL, "overwrite existing models"},
         {{"-n", "--dry-run"}, OPTION_FLAG, &build.dry_run, NULL, "print the plan, write nothing"},
         HUB_OPTIONS(hub),

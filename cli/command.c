@@ -45,7 +45,7 @@ gx_status parse_precisions(unsigned *out, const option_list *list, gx_error *err
     for (unsigned i = 0; i < list->count; i++) {
         const unsigned bit = strcmp(list->values[i], "all") == 0 ? (unsigned)GX_PRECISION_ALL : gx_precision_from_name(list->values[i]);
         if (!bit) {
-            snprintf(error->message, sizeof error->message, "unknown precision '%s' (fp32, fp16, q4, q4f16, q8)", list->values[i]);
+            snprintf(error->message, sizeof error->message, "unknown precision '%s' (fp32, fp16, q4, q4f16, q8, int8)", list->values[i]);
             return error->status = GX_ERROR_ARGUMENT;
         }
         *out |= bit;

@@ -130,7 +130,7 @@ int command_convert(int argc, char **argv)
         {{"--batch-size"}, OPTION_UINT, &convert.batch_size, "N", "rows of every call, 1 to 8 (default 1)"},
         {{"--seq-length"}, OPTION_LIST, &c.lengths, "N ...", "ids of a prefill call, a graph for each (default 128)"},
         {{"--max-length"}, OPTION_UINT, &convert.max_length, "N", "positions that the caches hold (default 512)"},
-        {{"-p", "--precision"}, OPTION_LIST, &c.precisions, "P ...", "fp32, fp16, q4, q4f16, q8, or all (default fp32)"},
+        {{"-p", "--precision"}, OPTION_LIST, &c.precisions, "P ...", "fp32, fp16, q4, q4f16, q8, int8, or all (default fp32)"},
         PROFILE_OPTION(c.profile),
         {{"--cache"}, OPTION_STRING, &c.cache, "KIND", "full, or bounded: sliding layers keep their window (default full)"},
         {{"--block-size"}, OPTION_UINT, &build->block_size, "N", "of all 4-bit weights: 16, 32, 64, 128 (default 32; the embedding's 64)"},

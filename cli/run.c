@@ -40,7 +40,7 @@ int command_run(int argc, char **argv)
     option_list precisions = {0};
     unsigned seed = 0;
     const option options[] = {
-        {{"-p", "--precision"}, OPTION_LIST, &precisions, "P", "which file (default: q4 if it is there, else q8, fp32, fp16, q4f16)"},
+        {{"-p", "--precision"}, OPTION_LIST, &precisions, "P", "which file (default: q4 if it is there, else int8, q8, fp32, fp16, q4f16)"},
         {{"-c", "--chat"}, OPTION_FLAG, &run.chat, NULL, "wrap PROMPT in the model's turn format"},
         {{"--system"}, OPTION_STRING, &run.system, "TEXT", "with --chat: what comes first"},
         {{"--task"}, OPTION_STRING, &run.task, "NAME", "EmbeddingGemma: query, document, ...: what is put in front of each TEXT"},

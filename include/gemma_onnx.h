@@ -127,8 +127,9 @@ enum {
     GX_PRECISION_FP16 = 1 << 1,  /* onnx/model_fp16.onnx */
     GX_PRECISION_Q4 = 1 << 2,    /* onnx/model_q4.onnx: 4-bit blocks, fp32 activations */
     GX_PRECISION_Q4F16 = 1 << 3, /* onnx/model_q4f16.onnx: 4-bit blocks, fp16 activations */
-    GX_PRECISION_Q8 = 1 << 4,    /* onnx/model_quantized.onnx: 8-bit weights */
-    GX_PRECISION_ALL = (1 << 5) - 1,
+    GX_PRECISION_Q8 = 1 << 4,    /* onnx/model_quantized.onnx: 8-bit weights that unfold to fp32, for WebAssembly */
+    GX_PRECISION_INT8 = 1 << 5,  /* onnx/model_int8.onnx: 8-bit blocks, 8-bit arithmetic, for processors and GPUs */
+    GX_PRECISION_ALL = (1 << 6) - 1,
 };
 
 /* "fp32" → its bit; 0: no such precision. */
@@ -152,7 +153,7 @@ typedef struct gx_build_options {
     int accuracy_level;       /* of MatMulNBits: 0, 1, 4; default 4 */
     unsigned embedding_dim;   /* of EmbeddingGemma: so many leading values of each embedding, brought to length 1 again; 0, the default: all */
     bool all_logits;          /* logits of every position instead of the last */
-    unsigned genai_precision; /* one bit: of the model that genai_config.json names; 0, the default: of those in the folder q4, else q8, fp32, fp16, q4f16 */
+    unsigned genai_precision; /* one bit: of the model that genai_config.json names; 0, the default: of those in the folder q4, else int8, q8, fp32, fp16, q4f16 */
     bool force;               /* overwrite existing output */
     bool dry_run;             /* print the plan to `text`, write nothing; else `text` receives a summary */
     unsigned threads;         /* 0, the default: all processors */
@@ -260,7 +261,7 @@ typedef struct gx_run_options {
     const char *task;        /* for EmbeddingGemma: the name of a prompt in config_sentence_transformers.json, put in front of each text; NULL: its default */
     const char *system;      /* with chat: what comes first; NULL: nothing */
     bool chat;               /* wrap the prompt in the model's turn format; for instruction-tuned models */
-    unsigned precision;      /* one bit; 0, the default: q4 if it is there, else q8, fp32, fp16, q4f16 */
+    unsigned precision;      /* one bit; 0, the default: q4 if it is there, else int8, q8, fp32, fp16, q4f16 */
     unsigned max_new_tokens; /* default 128 */
     double temperature;      /* 0, the default: always the likeliest token */
     unsigned top_k;          /* 0, the default: no limit */

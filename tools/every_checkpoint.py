@@ -23,7 +23,7 @@ from make_golden import load_judge, special_ids, unpacked
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "golden" / "tiny"
-FILES = {"fp32": "model", "fp16": "model_fp16", "q4": "model_q4", "q4f16": "model_q4f16", "q8": "model_quantized"}
+FILES = {"fp32": "model", "fp16": "model_fp16", "q4": "model_q4", "q4f16": "model_q4f16", "q8": "model_quantized", "int8": "model_int8"}
 BOUND = 2e-4
 MAX_KL = 10  # nats, of 4-bit files: a random model has no weights that are small, and little is left of the worst
 TEXTS, LENGTH = 3, 40

@@ -21,7 +21,7 @@ import onnxruntime as ort
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = {"fp32": "model", "fp16": "model_fp16", "q4": "model_q4", "q4f16": "model_q4f16", "q8": "model_quantized"}
+FILES = {"fp32": "model", "fp16": "model_fp16", "q4": "model_q4", "q4f16": "model_q4f16", "q8": "model_quantized", "int8": "model_int8"}
 CHUNK = 128  # positions whose logits are held at a time
 PROMPTS, GREEDY = (6, 31, 150), 32  # of the first window, as `verify` has them
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "models.md"
-PRECISIONS = ("fp32", "fp16", "q4", "q4f16", "q8")
+PRECISIONS = ("fp32", "fp16", "q4", "q4f16", "q8", "int8")
 HEAD = """# Models
 
 Published checkpoints, by Hub id; of multimodal packages the text decoder. Made by `tools/make_models_page.py` from the table that `gemma-onnx models` lists;
@@ -24,8 +24,8 @@ Judged by: *real*, the real base model against Transformers in every precision; 
 and the number of parameters against the published one. Parameters leave out what the decoder does not use (towers; keys and values of layers that read
 another layer's).
 
-| checkpoints | family | parameters | fp32 | fp16 | q4 | q4f16 | q8 | judged by | mind |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| checkpoints | family | parameters | fp32 | fp16 | q4 | q4f16 | q8 | int8 | judged by | mind |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 # Of each, the layers that write_shortened keeps, in this order: Gemma 4's last layer is full, whatever its config says.
 SHORTENED = {"google/gemma-3n-E4B": (0, 1), "google/gemma-4-E4B": (4, 5), "google/gemma-4-26B-A4B": (5,), "google/gemma-2-27b": (0,),

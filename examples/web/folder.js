@@ -4,7 +4,7 @@ import { look, readJson } from './store.js';
 export const MODEL = new URL('model/', location.href.replace(/[?#].*/, '')).href;
 export const RUNTIME = new URL('node_modules/onnxruntime-web/dist/', location.href.replace(/[?#].*/, '')).href;
 
-const SUFFIXES = { q8: '_quantized', fp16: '_fp16', fp32: '', q4: '_q4', q4f16: '_q4f16' };
+const SUFFIXES = { q8: '_quantized', fp16: '_fp16', fp32: '', q4: '_q4', q4f16: '_q4f16', int8: '_int8' };
 const FAMILIES = {
     gemma: 'Gemma', gemma2: 'Gemma 2', gemma3_text: 'Gemma 3', gemma3: 'Gemma 3', gemma3n: 'Gemma 3n', gemma3n_text: 'Gemma 3n',
     gemma4: 'Gemma 4', gemma4_text: 'Gemma 4', vaultgemma: 'VaultGemma',
@@ -19,6 +19,7 @@ const PEAK = {
     fp32: (bytes, embedding) => bytes + 4 * embedding + 1e8,
     q4: (bytes) => 2.6 * bytes + 5.4e8,
     q4f16: (bytes) => 2.6 * bytes + 6.6e8,
+    int8: (bytes) => 2.6 * bytes + 5.4e8,
 };
 const NEEDS_F16 = new Set(['fp16', 'q4f16']);
 

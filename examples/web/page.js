@@ -46,8 +46,9 @@ const filesNeeded = ({ device, dtype }) => {
 const isRunning = () => running && running.device === $('device').value && running.dtype === $('precision').value && running.threads === Number($('threads').value);
 const sum = (files) => files.reduce((total, file) => total + file.bytes, 0);
 
-// 4-bit products in WebAssembly are slow: who can do nothing else there takes another device, if there is one.
-const slow = (device, dtype) => device === 'wasm' && dtype.startsWith('q4');
+// Products of blocks in WebAssembly are slow: who can do nothing else there takes another device, if there is one.
+const IN_BLOCKS = new Set(['q4', 'q4f16', 'int8']);
+const slow = (device, dtype) => device === 'wasm' && IN_BLOCKS.has(dtype);
 const isSlow = (device) => offered(folder, devices, device).every((dtype) => slow(device, dtype));
 
 function showDevice() {

@@ -19,8 +19,9 @@ export const PRECISIONS = {
     fp32: { name: '32-bit (fp32)', about: 'The original’s numbers; the largest download.' },
     q4: { name: '4-bit (q4)', about: 'The smallest download; other words than the original’s now and then.' },
     q4f16: { name: '4-bit (q4f16)', about: 'The smallest download, with 16-bit arithmetic.' },
+    int8: { name: '8-bit (int8)', about: 'Nearly the original’s text, with 8-bit arithmetic.' },
 };
-export const SLOW_IN_WASM = 'The smallest download, but slow on a processor: about a word a second.';
+export const SLOW_IN_WASM = 'Slow on a processor: about a word a second.';
 
 const OUT_OF_MEMORY = /bad_alloc|out of memory|allocation failed|memory access out of bounds|Invalid array length|Aborted\(|WebAssembly\.Memory/i;
 

@@ -7,16 +7,16 @@
 #include "pipeline/host_defaults.h"
 #include "quant/policy.h"
 
-enum { FP32, FP16, Q4, Q4F16, Q8 };
+enum { FP32, FP16, Q4, Q4F16, Q8, INT8 };
 typedef unsigned preference[GX_POLICY_COUNT];
 
-/* A decoder reads all its weights for each token: bytes decide, on a processor. WebAssembly multiplies 4-bit blocks twenty times slower than
+/* A decoder reads all its weights for each token: bytes decide, on a processor. WebAssembly multiplies blocks of 4 or 8 bits twenty times slower than
  * fp32, which q8 unfolds to; a GPU may lack fp16, which fp16 and q4f16 fail without. */
-static const preference on_cpu = {Q4, Q8, FP32, FP16, Q4F16}, in_wasm = {Q8, FP16, FP32, Q4, Q4F16}, on_gpu = {Q4, FP32, Q8, Q4F16, FP16};
+static const preference on_cpu = {Q4, INT8, Q8, FP32, FP16, Q4F16}, in_wasm = {Q8, FP16, FP32, Q4, INT8, Q4F16}, on_gpu = {Q4, INT8, FP32, Q8, Q4F16, FP16};
 /* What WebAssembly's memory has room for, when a model is large. */
-static const preference in_little_room = {Q4, Q4F16, Q8, FP16, FP32};
+static const preference in_little_room = {Q4, Q4F16, INT8, Q8, FP16, FP32};
 /* An encoder reads them once a text. */
-static const preference encoder = {Q8, FP32, FP16, Q4, Q4F16};
+static const preference encoder = {Q8, FP32, INT8, FP16, Q4, Q4F16};
 
 /* 4 GiB, less what the runtime itself takes. While a session with q8 opens, its weights are there as int8 and as fp32 (Gemma 3 270M: 1.47 GB
  * measured). What q4 has no room for, no precision has. */

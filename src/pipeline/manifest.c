@@ -59,7 +59,7 @@ static void add_target(yyjson_mut_doc *doc, yyjson_mut_val *precisions, const gx
     else
         yyjson_mut_obj_add_str(doc, entry, "logits", options->all_logits ? "all" : "last");
     yyjson_mut_obj_add_int(doc, entry, "accuracy_level", options->accuracy_level);
-    if (gx_policy_has_blocks(target->policy)) { /* 0: the default */
+    if (gx_policy_has_four_bits(target->policy)) { /* 0: the default */
         yyjson_mut_obj_add_uint(doc, entry, "block_size", options->block_size);
         yyjson_mut_obj_add_uint(doc, entry, "embedding_bits", options->embedding_bits);
     }

@@ -109,7 +109,7 @@ static gx_decoder_options decoder_options(const gx_target *target, const gx_plan
                                 .all_logits = options->all_logits,
                                 .residual_scale = target->residual_scale,
                                 .accuracy_level = options->accuracy_level,
-                                .importance = gx_policy_has_blocks(target->policy) ? plan->importance : NULL};
+                                .importance = gx_policy_has_four_bits(target->policy) ? plan->importance : NULL};
 }
 
 /* A file of a dynamic build. */
@@ -403,7 +403,7 @@ static gx_status make_targets(gx_plan *plan, const gx_build_options *options, gx
         if (!policy)
             return gx_fail_memory(error);
         GX_TRY(gx_policy_make(policy, i, options->block_size, options->embedding_bits, error));
-        if (gx_policy_has_blocks(policy) && !plan->importance) /* reads the norms: only where it matters */
+        if (gx_policy_has_four_bits(policy) && !plan->importance) /* reads the norms: only where it matters */
             GX_TRY(gx_stream_importance(&plan->importance, plan->arena, plan->model, error));
         GX_TRY(make_target(&plan->targets[plan->target_count], plan, policy, options, error));
         plan->target_count++;

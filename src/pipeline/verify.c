@@ -22,6 +22,7 @@ static const gx_verify_bars bars[] = {
     {"q4", 0, 0, 0, 0.35, 0.5},
     {"q4f16", 0, 0, 0, 0.35, 0.5},
     {"q8", 0, 0, 0, 0.05, 0.5},
+    {"int8", 0, 0, 0, 0.35, 0.5},
 };
 
 void gx_verify_options_default(gx_verify_options *options)

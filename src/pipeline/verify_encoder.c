@@ -20,6 +20,7 @@ typedef struct encoder_bars {
 
 static const encoder_bars bars[] = {
     {"fp32", 2e-4, 1e-6, 2e-4}, {"fp16", 0, 1e-3, 0.05}, {"q4", 0, 0.5, 0.5}, {"q4f16", 0, 0.5, 0.5}, {"q8", 0, 0.05, 2e-4},
+    {"int8", 0, 0.05, 0.5},
 };
 
 typedef struct truth {

@@ -7,7 +7,7 @@
 /* Scales are fp16 in every precision: where the activation is fp32, a Cast widens them when the session opens. */
 #define BLOCKS(n_bits, size, with_zero_points) \
     {.kind = GX_SCHEME_BLOCK, .dtype = GX_DTYPE_F16, .bits = n_bits, .block_size = size, .zero_points = with_zero_points}
-#define EIGHT_BIT_EMBEDDING BLOCKS(8, 128, false)
+#define EIGHT_BITS BLOCKS(8, 128, false)
 
 /* Rounding it changes which experts are picked. */
 #define ROUTER [GX_QUANT_ROLE_ROUTER] = FLOAT_SCHEME(GX_DTYPE_F32)
@@ -38,6 +38,8 @@ static const gx_policy table[GX_POLICY_COUNT] = {
      GX_DTYPE_F32,
      {ALL_LINEAR(((gx_scheme){.kind = GX_SCHEME_ROW_INT8, .dtype = GX_DTYPE_F32})),
       [GX_QUANT_ROLE_EMBEDDING] = {.kind = GX_SCHEME_ROW_INT8, .dtype = GX_DTYPE_F32, .transposed = true}}},
+    /* It stays 8 bits: integer arithmetic is the fast one everywhere else. */
+    {"int8", "_int8", GX_DTYPE_F32, {ALL_LINEAR(EIGHT_BITS), [GX_QUANT_ROLE_EMBEDDING] = EIGHT_BITS}},
 };
 
 const char *gx_policy_name(unsigned index)
@@ -50,8 +52,8 @@ const char *gx_policy_suffix(unsigned index)
     return table[index].suffix;
 }
 
-/* q4, q8, fp32, fp16, q4f16: small and quick first. */
-static const unsigned preference[GX_POLICY_COUNT] = {2, 4, 0, 1, 3};
+/* q4, int8, q8, fp32, fp16, q4f16: small and quick first. */
+static const unsigned preference[GX_POLICY_COUNT] = {2, 5, 4, 0, 1, 3};
 
 unsigned gx_policy_preferred(unsigned precisions)
 {
@@ -71,10 +73,15 @@ bool gx_policy_has_blocks(const gx_policy *policy)
     return policy->schemes[GX_QUANT_ROLE_MLP_GATE_UP].kind == GX_SCHEME_BLOCK;
 }
 
+bool gx_policy_has_four_bits(const gx_policy *policy)
+{
+    return gx_policy_has_blocks(policy) && policy->schemes[GX_QUANT_ROLE_MLP_GATE_UP].bits == 4;
+}
+
 static gx_scheme embedding_scheme(const gx_policy *policy, unsigned bits)
 {
     switch (bits) {
-    case 8: return (gx_scheme)EIGHT_BIT_EMBEDDING;
+    case 8: return (gx_scheme)EIGHT_BITS;
     case 16: return (gx_scheme)FLOAT_SCHEME(GX_DTYPE_F16);
     case 32: return (gx_scheme)FLOAT_SCHEME(GX_DTYPE_F32);
     default: return policy->schemes[GX_QUANT_ROLE_EMBEDDING];
@@ -88,7 +95,7 @@ gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, un
     if (embedding_bits != 0 && embedding_bits != 4 && embedding_bits != 8 && embedding_bits != 16 && embedding_bits != 32)
         return gx_fail(error, GX_ERROR_ARGUMENT, "embedding bits %u: expected 4, 8, 16 or 32", embedding_bits);
     *out = table[index];
-    if (!gx_policy_has_blocks(out))
+    if (!gx_policy_has_four_bits(out))
         return GX_OK;
     out->schemes[GX_QUANT_ROLE_EMBEDDING] = out->schemes[GX_QUANT_ROLE_LOOKUP] = embedding_scheme(out, embedding_bits);
     for (int role = 0; block_size && role < GX_QUANT_ROLE_COUNT; role++)

@@ -20,7 +20,7 @@ typedef enum gx_quant_role {
 } gx_quant_role;
 
 /* In the order of GX_PRECISION_*'s bits. */
-#define GX_POLICY_COUNT 5u
+#define GX_POLICY_COUNT 6u
 
 typedef struct gx_policy {
     const char *name;    /* "q4f16" */
@@ -39,8 +39,11 @@ unsigned gx_policy_preferred(unsigned precisions);
  * 4, 8, 16 or 32; 0: the row's own. They concern the 4-bit precisions alone. */
 gx_status gx_policy_make(gx_policy *out, unsigned index, unsigned block_size, unsigned embedding_bits, gx_error *error) GX_MUST_USE;
 
-/* q4 and q4f16: what block_size and embedding_bits speak of. */
+/* Its weights come in blocks, of 4 or of 8 bits. */
 bool gx_policy_has_blocks(const gx_policy *policy);
+
+/* q4 and q4f16: what block_size and embedding_bits speak of, and what importance and balance help. */
+bool gx_policy_has_four_bits(const gx_policy *policy);
 
 /* A few words on why a weight is stored as it is. */
 void gx_policy_rule(const gx_policy *policy, gx_quant_role role, const gx_scheme *scheme, char *out, size_t nbytes);

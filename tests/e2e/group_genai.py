@@ -178,9 +178,9 @@ def named_model(out):
 
 
 def choice(environment):
-    """q4, q8, fp32, fp16, q4f16, of what is in the folder after the build, or what the user names."""
+    """q4, int8, q8, fp32, fp16, q4f16, of what is in the folder after the build, or what the user names."""
     source, out = TINY / "gemma3-types-bf16", environment.scratch / "out"
-    for built in ("q4f16", "fp16", "fp32", "q8", "q4"):  # each one is preferred to those before it
+    for built in ("q4f16", "fp16", "fp32", "q8", "int8", "q4"):  # each one is preferred to those before it
         plan = environment.program.run("build", source, "-o", out, "-p", built, "--dry-run", "--json")
         environment.program.build(source, out, precisions=(built,))
         check(named_model(out) == built, f"{built} was built last, {named_model(out)} is named")
@@ -192,11 +192,11 @@ def choice(environment):
     for gone in (out / "onnx").glob("model_q4.*"):
         gone.unlink()
     environment.program.build(source, out, "--force", precisions=("fp32",))
-    check(named_model(out) == "q8", "a file that is gone is named")
+    check(named_model(out) == "int8", "a file that is gone is named")
     before = (out / "genai_config.json").read_bytes()
     result = environment.program.run("convert", source, "-o", out, "--seq_length", 4, "--max_length", 16, "-q")
     check(result.status == 0, str(result))
-    check((out / "genai_config.json").read_bytes() == before and named_model(out) == "q8", "a static pair beside it changed what GenAI runs")
+    check((out / "genai_config.json").read_bytes() == before and named_model(out) == "int8", "a static pair beside it changed what GenAI runs")
     environment.program.build(TINY / "gemma2-capped.gguf", out, "--force", precisions=("fp16",))
     check(named_model(out) == "fp16", "another model's file is named")
 

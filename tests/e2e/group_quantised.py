@@ -1,4 +1,4 @@
-"""q4, q4f16 and q8 files against the same arithmetic done elsewhere: their weights, dequantised with NumPy, in Transformers."""
+"""q4, q4f16, q8 and int8 files against the same arithmetic done elsewhere: their weights, dequantised with NumPy, in Transformers."""
 import numpy as np
 import onnx
 
@@ -119,6 +119,17 @@ def q8(environment, name):
     problems.report()
 
 
+def int8(environment, name):
+    problems = Problems()
+    out = environment.program.build(TINY / name, environment.scratch / "out", "--all-logits", "--accuracy-level", "1", precisions=("int8",))
+    path, model = path_of(out, "int8"), judge(name)
+    kinds = {(attribute(n, "bits"), attribute(n, "block_size")) for n in onnx.load(path, load_external_data=False).graph.node if n.op_type == "MatMulNBits"}
+    problems.check(kinds == {(8, 128)}, f"products of (bits, block size) {kinds}")
+    close_to_source(problems, model, name, path, 8)
+    check_blocks(problems, model, name, path)
+    problems.report()
+
+
 def tests(environment):
     names = checkpoint_names()
     quick = ("gemma-untied-f16", "gemma3-types-bf16", "gemma3-other-head", "gemma3-multimodal", "gemma3-kinds.gguf", "gemma3n-streams",
@@ -126,5 +137,6 @@ def tests(environment):
     for name in names if environment.full else quick:
         yield f"q4[{name}]", lambda e, n=name: q4(e, n)
         yield f"q8[{name}]", lambda e, n=name: q8(e, n)
+        yield f"int8[{name}]", lambda e, n=name: int8(e, n)
     for name in ("gemma-untied-f16", "gemma3-types-bf16", "gemma3-multimodal-sharded")[:3 if environment.full else 2]:
         yield f"widths[{name}]", lambda e, n=name: widths(e, n)

@@ -59,7 +59,7 @@ def not_finite(environment):
             values = synthetic.tensors(synthetic.SMALL)
             values[name][cell] = value
             folder = synthetic.write(environment.scratch / "model", values)
-            for precision in ("q4", "q4f16", "q8", "fp16"):
+            for precision in ("q4", "q4f16", "q8", "int8", "fp16"):
                 try:
                     refuse(environment, UNSUPPORTED, folder, name, precisions=(precision,))
                 except Failure as failure:

@@ -3,7 +3,7 @@ import json
 import subprocess
 import sys
 
-from harness import ROOT, TINY, Problems, Skip, check
+from harness import PRECISIONS, ROOT, TINY, Problems, Skip, check
 
 sys.path.insert(0, str(ROOT / "tools" / "runtimes"))
 
@@ -106,7 +106,7 @@ def page_of_rows(environment):
     made = [ROW, ROW | {"precision": "q4", "text": bad_text, "final": False},
             tiny | {"numbers": numbers}, tiny | {"profile": "standard", "numbers": numbers | {"right": 9, "difference": 1.5, "good": False}, "message": "gemma2: 2 off"},
             tiny | {"version": "1.4.0", "loads": False, "message": "no such | operator"},
-            *(tiny | {"runtime": "An engine", "version": "2.1", "profile": "primitive", "numbers": numbers, "precision": p} for p in ("fp32", "fp16", "q4", "q4f16", "q8")),
+            *(tiny | {"runtime": "An engine", "version": "2.1", "profile": "primitive", "numbers": numbers, "precision": p} for p in PRECISIONS),
             ROW | {"runtime": "Transformers.js", "version": "4.3.1", "host": "Chromium 156, wasm", "precision": "q8"}]
     file = environment.scratch / "rows.json"
     rows.merge(made, file)

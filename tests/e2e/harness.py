@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = ROOT / "tests" / "golden" / "tiny"
 REAL = Path(os.environ.get("GEMMA_ONNX_CACHE", Path.home() / ".cache" / "gemma-onnx"))
-PRECISIONS = {"fp32": "model", "fp16": "model_fp16", "q4": "model_q4", "q4f16": "model_q4f16", "q8": "model_quantized"}
+PRECISIONS = {"fp32": "model", "fp16": "model_fp16", "q4": "model_q4", "q4f16": "model_q4f16", "q8": "model_quantized", "int8": "model_int8"}
 
 ARGUMENT, IO, FORMAT, UNSUPPORTED, NETWORK, MISMATCH, CANCELLED = 2, 3, 4, 5, 7, 8, 9
 

@@ -5,7 +5,7 @@
 
 Greedy ids of two prompts: for fp32 and fp16 those of Hugging Face's fp32 model (tests/golden), for every other file what ONNX
 Runtime in Python gives on that very file, with the second choice at each step where it comes close enough to be taken by another
-kernel. q4 and q4f16 files quantise activations to int8 at run time, so differences in the last place between kernels (one row or
+kernel. q4, q4f16 and int8 files quantise activations to int8 at run time, so differences in the last place between kernels (one row or
 several, one version or another) become differences of some hundredths of the logits' standard deviation.
 """
 import json
@@ -19,8 +19,8 @@ from safetensors.numpy import load_file  # noqa: E402
 from sessions import Decoder  # noqa: E402
 
 PROMPTS = ("capital", "python")  # of tests/data/prompts.json, unequally long
-NEAR = {"q8": 1e-3, "q4": 0.1, "q4f16": 0.1}  # of the standard deviation: a lead below it is no lead
-FILES = {"fp32": "model", "fp16": "model_fp16", "q8": "model_quantized", "q4": "model_q4", "q4f16": "model_q4f16"}
+NEAR = {"q8": 1e-3, "q4": 0.1, "q4f16": 0.1, "int8": 0.1}  # of the standard deviation: a lead below it is no lead
+FILES = {"fp32": "model", "fp16": "model_fp16", "q8": "model_quantized", "q4": "model_q4", "q4f16": "model_q4f16", "int8": "model_int8"}
 
 
 def greedy(decoder, ids, count, near):

@@ -1,21 +1,23 @@
 // One measurement in Node, as driver.py does it in Python: node driver.mjs FOLDER JOB.json, FOLDER with the package in its node_modules. Greedy text
-// on a decoder whose caches grow, in onnxruntime-node, or in onnxruntime-web (wasm). The answer is a line of JSON on stdout.
+// on a decoder whose caches grow, in onnxruntime-node, in onnxruntime-web (wasm), or in Transformers.js. The answer is a line of JSON on stdout.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { greedy as greedyText } from './page/greedy.mjs';
 
 const [folder, file] = process.argv.slice(2);
 const job = JSON.parse(readFileSync(file, 'utf8'));
 const name = path.basename(job.path), described = job.descriptions[name];
 
+const required = createRequire(path.join(path.resolve(folder), 'package.json'));
+let stage = 'load';
 // What the runtime prints besides.
 const talk = [];
 for (const level of ['warn', 'error']) console[level] = (...words) => talk.push(words.join(' '));
 
 async function runtime() {
-    const require = createRequire(path.join(path.resolve(folder), 'package.json'));
-    if (job.engine === 'node') return require('onnxruntime-node');
+    if (job.engine === 'node') return required('onnxruntime-node');
     const ort = await import(pathToFileURL(path.join(path.resolve(folder), 'node_modules/onnxruntime-web/dist/ort.node.min.mjs')));
     ort.env.wasm.numThreads = 1; // threads of its own want a page that is isolated
     return ort;
@@ -62,9 +64,20 @@ async function greedy(ort, session, prompt, seconds) {
     return ids;
 }
 
+// By the library that people use, in its own way.
+async function transformers() {
+    const library = required('@huggingface/transformers'), { AutoModelForCausalLM, env } = library, model = path.dirname(path.dirname(job.path)), started = performance.now();
+    env.allowRemoteModels = false;
+    env.localModelPath = path.dirname(model) + path.sep;
+    const opened = await AutoModelForCausalLM.from_pretrained(path.basename(model), { dtype: job.precision, device: 'cpu', session_options: { intraOpNumThreads: job.threads } });
+    const load = (performance.now() - started) / 1000;
+    stage = 'run';
+    return { load_seconds: load, ...(await greedyText(library, opened, job)), warnings: talk.join('\n').slice(0, 4000) };
+}
+
 async function answer() {
-    let stage = 'load';
     try {
+        if (job.engine === 'transformers') return await transformers();
         const ort = await runtime(), started = performance.now(), session = await open(ort);
         const load = (performance.now() - started) / 1000, seconds = [], ids = [];
         stage = 'run';

@@ -107,7 +107,35 @@ class Fixed:
         return self.pair.feed([ids])[0]
 
 
+class GenAi:
+    """ONNX Runtime GenAI in its own way: its caches, its choice of the next id."""
+
+    warnings = ""
+
+    def __init__(self, job):
+        import onnxruntime_genai
+        self.genai, path = onnxruntime_genai, Path(job["path"])
+        config = onnxruntime_genai.Config(str(path.parent.parent))
+        options = {"intra_op_num_threads": job["threads"]}
+        config.overlay(json.dumps({"model": {"decoder": {"filename": f"{path.parent.name}/{path.name}", "session_options": options}}}))
+        self.model = onnxruntime_genai.Model(config)
+
+    def greedy(self, prompt, tokens, seconds):
+        parameters = self.genai.GeneratorParams(self.model)
+        parameters.set_search_options(max_length=len(prompt) + tokens)
+        generator = self.genai.Generator(self.model, parameters)
+        generator.append_tokens(np.asarray(prompt, np.int32))
+        generator.generate_next_token()
+        while not generator.is_done():
+            begun = time.perf_counter()
+            generator.generate_next_token()
+            seconds.append(time.perf_counter() - begun)
+        return list(map(int, generator.get_sequence(0)[len(prompt):]))
+
+
 def opened(job):
+    if job["engine"] == "genai":
+        return GenAi(job)
     if job["engine"] == "onnxruntime":
         return Decoder(Path(job["path"]), job["threads"]) if job["form"] == "dynamic" else StaticPair(job["path"], job["precision"], job["threads"])
     engine = importlib.import_module(f"engines.{job['engine']}")
@@ -168,7 +196,10 @@ def answer(job):
         model = opened(job)
         out = {"load_seconds": time.perf_counter() - begun}
         stage = "run"
-        if job["task"] == "logits":
+        if job["engine"] == "genai":
+            out["seconds"] = []
+            out["ids"] = [model.greedy(prompt, job["tokens"], out["seconds"]) for prompt in job["prompts"]]
+        elif job["task"] == "logits":
             out["differences"] = golden_differences(model, job)
         else:
             out |= greedy(Growing(model) if job["form"] == "dynamic" else Fixed(model), job)

@@ -39,7 +39,8 @@ from harness import CORE  # noqa: E402
 NET = 3600  # seconds after which a measurement is given up
 # Of tiny checkpoints' logits, in standard deviations: fp32 from Transformers, the others from the newest ONNX Runtime on the same file. Products of the
 # profile ort round activations to 8 bits, each release and processor in its way.
-BOUNDS = {"fp32": 2e-4, "fp16": 2e-2, "q4": 2e-4, "q4f16": 2e-2, "q8": 2e-4}
+BOUNDS = {"fp32": 2e-4, "fp16": 2e-2, "q4": 2e-4, "q4f16": 2e-2, "q8": 2e-4, "int8": 2e-4}
+BLOCKS = ("q4", "q4f16", "int8")  # precisions whose products are MatMulNBits in the profile ort
 ROUNDED = 0.2
 QUANTISED = ("gemma3-types-bf16", "gemma2-capped.gguf", "gemma4-experts-sharded")
 LEVEL_1, LEVEL_4 = 0.05, 0.5  # logits: how near a quantised text's first other choice must have been
@@ -68,7 +69,7 @@ def one_line(text):
 def command_of(runtime):
     if runtime.is_python:
         return [environments.python_of(runtime.label, runtime.packages), HERE / "driver.py"]
-    return ["node", HERE / "driver.mjs", environments.npm_folder(runtime.label, runtime.packages)]
+    return ["node", HERE / ("chromium.mjs" if runtime.engine == "chromium" else "driver.mjs"), environments.npm_folder(runtime.label, runtime.packages)]
 
 
 def run(runtime, job):
@@ -89,7 +90,7 @@ def run(runtime, job):
     if code == 0 and last.startswith("{"):
         answer = json.loads(last)
         printed = said.rstrip()[:-len(last)].strip() if "error" in answer else ""  # converters say on stdout what they do not take
-        return answer | ({"error": f"{answer['error']} {printed[-300:]}"} if printed else {}), usage.ru_maxrss * 1024
+        return answer | ({"error": f"{answer['error']} {printed[-300:]}"} if printed else {}), answer.get("peak_bytes", usage.ru_maxrss * 1024)
     ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
     return {"error": one_line(f"{ended}: {complaints[-300:]}"), "stage": "load"}, usage.ru_maxrss * 1024
 
@@ -149,7 +150,7 @@ class Judge:
         texts = self.choices(profile, form, precision, None, prompts, tokens)
         gaps = [gap_to_choices(f, c) for f, c in zip(found, texts, strict=True)]
         good = max(gaps) < LEVEL_4
-        if not good and profile == "ort" and precision in ("q4", "q4f16"):
+        if not good and profile == "ort" and precision in BLOCKS:
             exact = self.choices(profile, form, precision, 1, prompts, tokens)
             good = max(gap_to_choices(f, c) for f, c in zip(found, exact, strict=True)) < LEVEL_1
         return common | {"equal": gaps.count(0.0), "against": f"ONNX Runtime {registry.NEWEST.version}", "gap": max(gaps), "good": good}
@@ -167,16 +168,20 @@ def row_of(runtime, model, profile, form, precision, answer, final):
     talk = answer.get("warnings", "") or ""
     return {"runtime": runtime.name, "version": runtime.version, "host": runtime.host, "model": model, "profile": profile, "form": form, "precision": precision,
             "loads": "error" not in answer or answer["stage"] != "load", "warnings": len(talk.splitlines()),
-            "message": one_line(answer.get("error", "") or talk), "measured": datetime.date.today().isoformat(), "machine": machine(), "final": final}
+            "message": one_line(answer.get("error", "") or talk), "measured": datetime.date.today().isoformat(),
+            "machine": ", ".join(filter(None, (machine(), answer.get("browser")))), "final": final}
 
 
 def is_slow(runtime, profile, precision):
     """A token takes a second, in the runtime or in the one that is compared with: ONNX Runtime dequantises such weights in every call, and WebAssembly multiplies
-    4-bit ones that slowly."""
-    return profile != "ort" and precision in ("q4", "q4f16", "q8") or runtime.engine == "web" and precision in ("q4", "q4f16")
+    blocks that slowly."""
+    return profile != "ort" and precision in (*BLOCKS, "q8") or runtime.engine in ("web", "chromium") and precision in BLOCKS
 
 
 def prompts_and_tokens(runtime, profile, precision, options):
+    if runtime.most:
+        count, longest, tokens = runtime.most
+        return real_prompts(min(options.prompts, count), longest), min(options.tokens, tokens)
     if is_slow(runtime, profile, precision):
         return real_prompts(min(options.prompts, 3), longest=40), min(options.tokens, 8)
     return real_prompts(options.prompts), options.tokens
@@ -185,7 +190,7 @@ def prompts_and_tokens(runtime, profile, precision, options):
 def measure_text(runtime, profile, form, precision, judge, options):
     prompts, tokens = prompts_and_tokens(runtime, profile, precision, options)
     job, size = text_job(judge.models, profile, form, precision, prompts, tokens, options.threads)
-    answer, peak = run(runtime, job | {"engine": runtime.engine})
+    answer, peak = run(runtime, job | {"engine": runtime.engine} | runtime.settings)
     row = row_of(runtime, "gemma-3-270m", profile, form, precision, answer, options.final) | {"file_bytes": size}
     if "error" in answer:
         return row
@@ -226,7 +231,7 @@ def newest_difference(runtime, name, profile, form, precision, judge):
 
 def measure_numbers(runtime, profile, form, precision, names, judge, options):
     """Several tiny checkpoints as one row; each in a process of its own, since some engines fall over."""
-    bound = ROUNDED if profile == "ort" and precision in ("q4", "q4f16", "q8") else BOUNDS[precision]
+    bound = ROUNDED if profile == "ort" and precision in BLOCKS else BOUNDS[precision]
     found, complaint = [], None
     for name in names:
         answer, difference = golden_difference(runtime, name, profile, form, judge) if precision == "fp32" else newest_difference(runtime, name, profile, form, precision, judge)

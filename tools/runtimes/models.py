@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = ROOT / "tests" / "golden" / "tiny"
 CACHE = Path(os.environ.get("GEMMA_ONNX_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gemma-onnx")
 REAL = CACHE / "gemma-3-270m-f32"
-FILES = {"fp32": "model", "fp16": "model_fp16", "q4": "model_q4", "q4f16": "model_q4f16", "q8": "model_quantized"}
+FILES = {"fp32": "model", "fp16": "model_fp16", "q4": "model_q4", "q4f16": "model_q4f16", "q8": "model_quantized", "int8": "model_int8"}
 TYPES = {onnx.TensorProto.FLOAT: "tensor(float)", onnx.TensorProto.FLOAT16: "tensor(float16)", onnx.TensorProto.INT64: "tensor(int64)", onnx.TensorProto.INT32: "tensor(int32)"}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import rows as table
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "runtimes.md"
-PROFILES, FORMS, PRECISIONS = ("ort", "standard", "primitive"), ("dynamic", "static"), ("fp32", "fp16", "q4", "q4f16", "q8")
+PROFILES, FORMS, PRECISIONS = ("ort", "standard", "primitive"), ("dynamic", "static"), ("fp32", "fp16", "q4", "q4f16", "q8", "int8")
 
 HEAD = """# Runtimes
 

@@ -1,14 +1,15 @@
 """What is tried: every runtime, its versions, and the packages of its environment."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PROFILES, FORMS = ("ort", "standard", "primitive"), ("dynamic", "static")
-PRECISIONS = ("fp32", "fp16", "q4", "q4f16", "q8")
+PRECISIONS = ("fp32", "fp16", "q4", "q4f16", "q8", "int8")
 NUMPY, OLD_NUMPY, SAFETENSORS = "numpy==2.4.6", "numpy==1.26.4", "safetensors==0.8.0"
 
 # The last of every minor version. What gemma-onnx promises begins with the first 1.24 that was published; those before show where it stops.
 ONNX_RUNTIME = ("1.15.1", "1.16.3", "1.17.3", "1.18.1", "1.19.2", "1.20.1", "1.21.1", "1.22.1", "1.23.2",
                 "1.24.1", "1.24.4", "1.25.1", "1.26.0", "1.27.0", "1.28.0", "1.29.0", "1.30.0", "1.31.1", "1.32.0")
 NODE, WEB = ("1.24.3", "1.27.0", "1.30.0"), ("1.24.3", "1.27.0", "1.30.0")
+GENAI, TRANSFORMERS_JS = "0.18.0", "4.3.1"
 
 
 @dataclass
@@ -16,13 +17,15 @@ class Runtime:
     name: str  # in rows
     version: str
     host: str
-    engine: str  # engines/<name>.py; "onnxruntime" is the driver's own, "node" and "web" are driver.mjs
+    engine: str  # engines/<name>.py; "onnxruntime" and "genai" are the driver's own, "node", "web" and "transformers" driver.mjs's, "chromium" is chromium.mjs
     packages: list
     profiles: tuple = PROFILES
     forms: tuple = FORMS
     precisions: tuple = PRECISIONS
     real: bool = True  # whether it is tried with the real model; else with tiny ones alone
     tiny: bool = True
+    settings: dict = field(default_factory=dict)  # what a job says besides
+    most: tuple = ()  # prompts, ids of the longest, new tokens: all that is asked of it
 
     @property
     def label(self):
@@ -45,6 +48,17 @@ def onnx_runtimes():
         yield Runtime("onnxruntime-node", version, "Node", "node", [f"onnxruntime-node@{version}"], forms=("dynamic",), tiny=False)
     for version in WEB:
         yield Runtime("onnxruntime-web", version, "Node, wasm", "web", [f"onnxruntime-web@{version}"], forms=("dynamic",), tiny=False)
+
+
+def hosts():
+    """Libraries that people use, in their own way, with the folder as build wrote it: their caches, their sampling, their WebAssembly."""
+    own = {"profiles": ("ort",), "forms": ("dynamic",), "tiny": False}
+    yield Runtime("ONNX Runtime GenAI", GENAI, "Python", "genai", [f"onnxruntime-genai=={GENAI}", f"onnxruntime=={ONNX_RUNTIME[-1]}", NUMPY, SAFETENSORS], **own)
+    library = f"@huggingface/transformers@{TRANSFORMERS_JS}"
+    yield Runtime("Transformers.js", TRANSFORMERS_JS, "Node", "transformers", [library], **own)
+    for host, settings, limits in (("wasm", {"device": "wasm", "threads": 1}, {}), ("wasm, 2 threads", {"device": "wasm", "threads": 2}, {}),
+                                   ("WebGPU in software", {"device": "webgpu", "threads": 1}, {"precisions": ("fp32", "q4"), "most": (1, 31, 4)})):
+        yield Runtime("Transformers.js", TRANSFORMERS_JS, f"Chromium, {host}", "chromium", [library, "playwright-core@1.65.1"], settings=settings, **own, **limits)
 
 
 BASE = (NUMPY, SAFETENSORS)
@@ -73,7 +87,7 @@ def engines():
 
 
 def all_runtimes():
-    return [*onnx_runtimes(), *engines()]
+    return [*onnx_runtimes(), *hosts(), *engines()]
 
 
 def chosen(words):

@@ -9,7 +9,7 @@ A row is an object with these keys; those in KEY say which row it is, and a new 
   model       "gemma-3-270m", or of tests/golden/tiny: "tiny", several of them, or a name
   profile     "ort", "standard", "primitive"
   form        "dynamic" (of build) or "static" (of convert)
-  precision   "fp32", "fp16", "q4", "q4f16", "q8"
+  precision   "fp32", "fp16", "q4", "q4f16", "q8", "int8"
   loads       whether it loads: true or false
   warnings    how many lines the runtime wrote on stderr or the console while it loaded and ran
   message     what it said when it did not load or run, in one line; "" if it did
@@ -35,7 +35,7 @@ REQUIRED = {k: str for k in (*KEY, "message", "measured", "machine")} | {"loads"
 OPTIONAL = {"tokens_per_second": (int, float), "peak_bytes": int, "file_bytes": int}
 PARTS = {"text": {"prompts": int, "tokens": int, "equal": int, "against": str, "gap": (int, float), "good": bool},
          "numbers": {"models": int, "right": int, "difference": (int, float), "good": bool}}
-CHOICES = {"profile": ("ort", "standard", "primitive"), "form": ("dynamic", "static"), "precision": ("fp32", "fp16", "q4", "q4f16", "q8")}
+CHOICES = {"profile": ("ort", "standard", "primitive"), "form": ("dynamic", "static"), "precision": ("fp32", "fp16", "q4", "q4f16", "q8", "int8")}
 
 
 def key(row):

@@ -16,7 +16,7 @@ const here = path.dirname(fileURLToPath(import.meta.url)), page_folder = path.jo
 const [folder, two_graphs, encoder] = process.argv.slice(2);
 const scratch = mkdtempSync(path.join(tmpdir(), 'gemma-onnx-web-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
-const TEXT = 'the and then', DTYPES = ['q8', 'fp16', 'fp32', 'q4', 'q4f16'];
+const TEXT = 'the and then', DTYPES = ['q8', 'fp16', 'fp32', 'q4', 'q4f16', 'int8'];
 const text_of = (page, id) => page.innerText(`#${id}`);
 const options = (page, id) => page.$$eval(`#${id} option`, (all) => all.map(({ value }) => value));
 

@@ -11,7 +11,7 @@ import { placements } from './placement.mjs';
 import { Reference } from './reference.mjs';
 
 const [folder, shots] = process.argv.slice(2);
-const FAST = { q8: 24, fp16: 24, fp32: 24 }, SLOW = { q4: 5, q4f16: 5 }; // tokens: 4-bit products take a second each in WebAssembly
+const FAST = { q8: 24, fp16: 24, fp32: 24 }, SLOW = { q4: 5, q4f16: 5, int8: 5 }; // tokens: products of blocks take a second each in WebAssembly
 const TEXTS = [prompts.capital, prompts.python];
 const reference = await Reference.of(folder), server = await served(folder);
 mkdirSync(shots, { recursive: true });
@@ -66,7 +66,7 @@ async function onWebGpu() {
     const { context, close } = await browse(SWIFTSHADER), visit = await Visit.begin(context, server.origin), { page } = visit;
     await page.selectOption('#device', 'webgpu');
     const offered = await page.$$eval('#precision option', (all) => all.map(({ value }) => value));
-    check('without 16-bit arithmetic, fp16 and q4f16 are not offered', offered.toSorted().join() === 'fp32,q4,q8', offered);
+    check('without 16-bit arithmetic, fp16 and q4f16 are not offered', offered.toSorted().join() === 'fp32,int8,q4,q8', offered);
     check('… and it says why', /fp16 \(this GPU.*q4f16 \(this GPU/.test(await page.innerText('#excluded')), await page.innerText('#excluded'));
     check('WebGPU: the default is q4', (await page.inputValue('#precision')) === 'q4', await page.inputValue('#precision'));
     for (const dtype of ['q4', 'fp32']) {

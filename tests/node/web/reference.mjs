@@ -4,7 +4,7 @@ import { AutoModelForCausalLM, AutoTokenizer, Tensor, env } from '@huggingface/t
 
 env.allowRemoteModels = false;
 // Kernels of 4-bit products quantise the activations in Node, and not in a browser: there, what Node holds for nearly as good will do.
-const GAP = { fp32: 0, fp16: 0, q8: 0.05, q4: 0.5, q4f16: 0.5 };
+const GAP = { fp32: 0, fp16: 0, q8: 0.05, q4: 0.5, q4f16: 0.5, int8: 0.05 };
 
 const ones = (values) => new Tensor('int64', values.map(() => 1n), [1, values.length]);
 const row = (values) => new Tensor('int64', values.map(BigInt), [1, values.length]);

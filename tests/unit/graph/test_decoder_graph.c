@@ -292,7 +292,7 @@ static void precisions_have_their_operators(void **state)
     static const struct {
         const char *precision;
         size_t gemm, blocks, plain; /* of two layers (qkv, o, gate and up, down) and the head */
-    } expected[GX_POLICY_COUNT] = {{"fp32", 9, 0, 0}, {"fp16", 9, 0, 0}, {"q4", 0, 9, 0}, {"q4f16", 0, 9, 0}, {"q8", 8, 0, 1}};
+    } expected[GX_POLICY_COUNT] = {{"fp32", 9, 0, 0}, {"fp16", 9, 0, 0}, {"q4", 0, 9, 0}, {"q4f16", 0, 9, 0}, {"q8", 8, 0, 1}, {"int8", 0, 9, 0}};
     for (unsigned policy = 0; policy < GX_POLICY_COUNT; policy++) {
         tiny_decoder d;
         tiny_decoder_open(&d, "gemma-mqa", policy, 0, false);

@@ -21,7 +21,7 @@ typedef struct defaults_case {
     const char *expected; /* transformers.js_config without the files */
 } defaults_case;
 
-#define ALL "model.onnx model_fp16.onnx model_q4.onnx model_q4f16.onnx model_quantized.onnx"
+#define ALL "model.onnx model_fp16.onnx model_q4.onnx model_q4f16.onnx model_quantized.onnx model_int8.onnx"
 
 static const defaults_case cases[] = {
     {&small, ALL, "{\"dtype\":\"q8\",\"device_config\":{\"cpu\":{\"dtype\":\"q4\"},\"webgpu\":{\"dtype\":\"q4\"}}}"},
@@ -30,6 +30,8 @@ static const defaults_case cases[] = {
     {&small, "model_q4.onnx", "{\"dtype\":\"q4\"}"},
     {&small, "model_q4f16.onnx", "{\"dtype\":\"q4f16\"}"},
     {&small, "model_quantized.onnx", "{\"dtype\":\"q8\"}"},
+    {&small, "model_int8.onnx", "{\"dtype\":\"int8\"}"},
+    {&small, "model_quantized.onnx model_int8.onnx", "{\"dtype\":\"q8\",\"device_config\":{\"cpu\":{\"dtype\":\"int8\"},\"webgpu\":{\"dtype\":\"int8\"}}}"},
     {&small, "model_fp16.onnx model.onnx", "{\"dtype\":\"fp16\",\"device_config\":{\"cpu\":{\"dtype\":\"fp32\"},\"webgpu\":{\"dtype\":\"fp32\"}}}"},
     {&small, "model_quantized.onnx model.onnx", "{\"dtype\":\"q8\",\"device_config\":{\"webgpu\":{\"dtype\":\"fp32\"}}}"},
     {&small, "embed_tokens_q4.onnx decoder_model_merged_q4.onnx", "{\"dtype\":\"q4\"}"},

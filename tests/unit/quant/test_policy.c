@@ -33,6 +33,7 @@ static void check(const gx_policy *policy, gx_quant_role role, const char *expec
 #define SYMMETRIC "int4, blocks of 32"
 #define HEAD "int4, blocks of 64"
 #define EIGHT "int8, blocks of 32"
+#define WIDE "int8, blocks of 128"
 #define ROWS "int8, one scale a row"
 
 static void precisions(void **state)
@@ -57,6 +58,10 @@ static void precisions(void **state)
          "_quantized",
          GX_DTYPE_F32,
          {ROWS, ROWS, ROWS, ROWS, ROWS ", transposed", ROWS, ROWS, ROWS, ROWS, ROWS, "fp32"}},
+        {"int8",
+         "_int8",
+         GX_DTYPE_F32,
+         {WIDE, WIDE, WIDE, WIDE, WIDE, WIDE, WIDE, WIDE, WIDE, WIDE, "fp32"}},
     };
     for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
         const gx_policy policy = make(i, 0, 0);
@@ -72,7 +77,7 @@ static void precisions(void **state)
 static void preferred(void **state)
 {
     (void)state;
-    static const char *const order[GX_POLICY_COUNT] = {"q4", "q8", "fp32", "fp16", "q4f16"};
+    static const char *const order[GX_POLICY_COUNT] = {"q4", "int8", "q8", "fp32", "fp16", "q4f16"};
     unsigned left = (1u << GX_POLICY_COUNT) - 1;
     for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
         const unsigned first = gx_policy_preferred(left);
@@ -89,7 +94,7 @@ static void block_size_is_of_all_four_bit_weights(void **state)
     check(&policy, GX_QUANT_ROLE_MLP_GATE_UP, "int4, blocks of 128");
     check(&policy, GX_QUANT_ROLE_EMBEDDING, "int4, blocks of 128");
     check(&policy, GX_QUANT_ROLE_ATTENTION_QKV, "int4, blocks of 128, zero points");
-    check(&wide, GX_QUANT_ROLE_EMBEDDING, "int8, blocks of 128");
+    check(&wide, GX_QUANT_ROLE_EMBEDDING, WIDE);
 }
 
 static void embedding_bits(void **state)
@@ -98,7 +103,7 @@ static void embedding_bits(void **state)
     static const struct {
         unsigned bits;
         const char *name;
-    } cases[] = {{4, HEAD}, {8, "int8, blocks of 128"}, {16, "fp16"}, {32, "fp32"}};
+    } cases[] = {{4, HEAD}, {8, WIDE}, {16, "fp16"}, {32, "fp32"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const gx_policy policy = make(3, 0, cases[i].bits), other = make(0, 16, cases[i].bits);
         check(&policy, GX_QUANT_ROLE_EMBEDDING, cases[i].name);
@@ -107,12 +112,15 @@ static void embedding_bits(void **state)
     }
 }
 
-static void only_the_four_bit_precisions_have_blocks(void **state)
+static void which_precisions_have_blocks(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
-        const gx_policy policy = make(i, 0, 0);
-        assert_int_equal(gx_policy_has_blocks(&policy), strncmp(policy.name, "q4", 2) == 0);
+        const gx_policy policy = make(i, 0, 0), wished = make(i, 16, 16);
+        const bool four_bits = strncmp(policy.name, "q4", 2) == 0;
+        assert_int_equal(gx_policy_has_four_bits(&policy), four_bits);
+        assert_int_equal(gx_policy_has_blocks(&policy), four_bits || strcmp(policy.name, "int8") == 0);
+        assert_int_equal(memcmp(&policy, &wished, sizeof policy) != 0, four_bits); /* options of 4-bit weights change no other */
     }
 }
 
@@ -177,7 +185,7 @@ int main(void)
         cmocka_unit_test(preferred),
         cmocka_unit_test(block_size_is_of_all_four_bit_weights),
         cmocka_unit_test(embedding_bits),
-        cmocka_unit_test(only_the_four_bit_precisions_have_blocks),
+        cmocka_unit_test(which_precisions_have_blocks),
         cmocka_unit_test(wrong_options),
         cmocka_unit_test(importance_follows_the_stream),
         cmocka_unit_test(importance_is_always_positive_and_finite),
