@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Other tools' files as Transformers.js loads them, for bench/web.mjs:
 
-  web_peer.py dynamic OURS OUT            q8 by ONNX Runtime's quantize_dynamic, from our fp32 file
+  web_peer.py dynamic OURS OUT            int8 by ONNX Runtime's quantize_dynamic, from our fp32 file
   web_peer.py export PEER DTYPE OURS OUT  a folder of bench/peers/make, under the name that DTYPE has
 
 dynamic: int8 weights by column, activations quantised as a whole at run time, the embedding left in fp32: what Optimum and Transformers.js' own script
@@ -42,7 +42,7 @@ def dynamic(options):
         made = Path(scratch) / "model.onnx"
         quantize_dynamic(options.ours / "onnx" / "model.onnx", made, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"],
                          use_external_data_format=True, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
-        save(onnx.load(made), options.ours, options.out, "q8")
+        save(onnx.load(made), options.ours, options.out, "int8")  # not "q8": what the page says of the memory that ours unfolds to is not true of it
 
 
 def number_caches(graph, config):

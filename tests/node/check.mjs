@@ -1,5 +1,6 @@
-// Transformers.js in Node as an outside judge: loads exported folders of the Gemma 3 270M from a local path, dtype by dtype,
-// and compares greedy text with what it must be (expected.py).
+// Transformers.js in Node as an outside judge: loads exported folders of the Gemma 3 270M from a local path with pipeline(), dtype by dtype, and
+// compares greedy text with what it must be (expected.py): alone, in a batch of unequal prompts, in two calls on handed-back caches, and as a chat
+// where the folder has a template.
 //
 //   node tests/node/check.mjs FOLDER …
 //
@@ -14,11 +15,43 @@ if (folders.length === 0) {
     process.exit(2);
 }
 const { check, expectedBy, finish, generate, idOf, parting, plain, transformers } = await import('./judge.mjs');
-const { AutoModelForCausalLM, AutoTokenizer } = transformers;
+const { AutoConfig, ones, pipeline } = transformers;
+const GREEDY = { max_new_tokens: TOKENS, do_sample: false };
 
-async function checkDtype(name, id, dtype, tokenizer, expected) {
+async function checkText(name, write, prompt, row) {
+    const [{ generated_text }] = await write(prompt, GREEDY), text = write.tokenizer.decode(row, { skip_special_tokens: true });
+    check(`${name} pipeline`, generated_text === prompt + text, `${JSON.stringify(generated_text)}, expected ${JSON.stringify(prompt + text)}`);
+}
+
+// What an earlier call left in its caches need not be read again.
+async function checkHandedBack(name, { model, tokenizer }, prompt, row) {
+    const inputs = await tokenizer(prompt), cut = 8;
+    const { sequences, past_key_values } = await model.generate({ ...inputs, max_new_tokens: cut, do_sample: false, return_dict_in_generate: true });
+    const more = { input_ids: sequences, attention_mask: ones(sequences.dims), past_key_values };
+    const rest = await generate(model, more, TOKENS - cut), rows = plain(sequences)[0].slice(inputs.input_ids.dims[1]).concat(rest[0]);
+    check(`${name} past_key_values handed back`, rows.join() === row.join(), `${rows} | in one call ${row}`);
+}
+
+// Messages in, a message out: the text of the template, which begins with <bos>, and its continuation.
+async function checkChat(name, write) {
+    const messages = [{ role: 'user', content: 'Name a colour.' }], text = '<start_of_turn>user\nName a colour.<end_of_turn>\n<start_of_turn>model\n';
+    const [{ generated_text }] = await write(messages, GREEDY), said = generated_text.at(-1);
+    const [ids] = await generate(write.model, await write.tokenizer(text), TOKENS), wanted = write.tokenizer.decode(ids, { skip_special_tokens: true });
+    check(`${name} chat`, said.role === 'assistant' && said.content === wanted, `${JSON.stringify(said)}, expected ${JSON.stringify(wanted)}`);
+}
+
+// Who names no dtype gets what config.json says of processors.
+async function checkDefault(name, id, dtypes) {
+    const { 'transformers.js_config': settings } = await AutoConfig.from_pretrained(id), dtype = settings.device_config?.cpu?.dtype ?? settings.dtype;
+    const [unnamed, named] = [await pipeline('text-generation', id, { device: 'cpu' }), await pipeline('text-generation', id, { device: 'cpu', dtype })];
+    const [[one], [other]] = [await unnamed('Once', GREEDY), await named('Once', GREEDY)];
+    check(`${name}: the default is ${dtype}`, dtypes.includes(dtype) && one.generated_text === other.generated_text, `${one.generated_text} | ${other.generated_text}`);
+    await Promise.all([unnamed.dispose(), named.dispose()]);
+}
+
+async function checkDtype(name, id, dtype, expected) {
     const wanted = expected.greedy[dtype], started = performance.now();
-    const model = await AutoModelForCausalLM.from_pretrained(id, { dtype, device: 'cpu' });
+    const write = await pipeline('text-generation', id, { dtype, device: 'cpu' }), { model, tokenizer } = write;
     const loaded = performance.now();
     const single = [];
     for (const [n, prompt] of expected.prompts.entries()) {
@@ -36,7 +69,10 @@ async function checkDtype(name, id, dtype, tokenizer, expected) {
     }
     console.log(`${name}: loaded in ${((loaded - started) / 1000).toFixed(1)} s, ${((single.length * TOKENS) / seconds).toFixed(1)} tokens/s: ` +
                 JSON.stringify(tokenizer.decode(single[0])));
-    await model.dispose();
+    await checkText(name, write, expected.prompts[0], single[0]);
+    await checkHandedBack(name, write, expected.prompts[0], single[0]);
+    if (tokenizer.chat_template) await checkChat(name, write);
+    await write.dispose();
 }
 
 for (const given of folders) {
@@ -46,15 +82,15 @@ for (const given of folders) {
         continue;
     }
     const expected = expectedBy('expected.py', folder, TOKENS);
-    const tokenizer = await AutoTokenizer.from_pretrained(id);
     const dtypes = Object.keys(expected.greedy);
     check(given, dtypes.length > 0, 'no model in its onnx folder');
     for (const dtype of dtypes) {
         try {
-            await checkDtype(`${given} ${dtype}`, id, dtype, tokenizer, expected);
+            await checkDtype(`${given} ${dtype}`, id, dtype, expected);
         } catch (error) {
             check(`${given} ${dtype}`, false, error.stack ?? error);
         }
     }
+    await checkDefault(given, id, dtypes);
 }
 finish();

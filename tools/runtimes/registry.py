@@ -91,10 +91,12 @@ def all_runtimes():
 
 
 def chosen(words):
-    """Those named, as "onnxruntime", "onnxruntime@1.32.0" or "OpenVINO"; all without a name."""
-    found = [r for r in all_runtimes() if not words or any(w.lower() in (r.engine.lower(), r.label.lower(), r.name.lower()) for w in words)]
+    """Those named, as "onnxruntime", "onnxruntime@1.32.0", "OpenVINO" or "Chromium, wasm"; all without a name."""
+    def names(r):
+        return [n.lower() for n in (r.engine, r.label, r.name, r.host)]
+    found = [r for r in all_runtimes() if not words or any(w.lower() in names(r) for w in words)]
     for word in words:
-        if not any(word.lower() in (r.engine.lower(), r.label.lower(), r.name.lower()) for r in found):
+        if not any(word.lower() in names(r) for r in found):
             raise SystemExit(f"{word}: no such runtime; there are {', '.join(sorted({r.engine for r in all_runtimes()}))}, each also with @version")
     return found
 

@@ -16,6 +16,7 @@ A row is an object with these keys; those in KEY say which row it is, and a new 
   text        optional: greedy text. {"prompts", "tokens"}: how many prompts, new tokens of each; {"equal"}: how many of the prompts had the
               expected ids to the last; {"against"}: whose ids those are; {"gap"}: where texts part, how far the logit of the token taken lies
               below the expected one's in the run that is compared with, the largest over the prompts; 0 if none parts;
+              {"exact_gap"}: optional, of MatMulNBits: the same to the newest ONNX Runtime at accuracy level 1;
               {"good"}: whether the issue's bar is met
   numbers     optional: logits. {"models"}: of how many tiny checkpoints; {"right"}: how many of them ran and were within the bound of the tests;
               {"difference"}: the largest of those that ran, in standard deviations of the logits, 1e6 if it is no number; {"good"}: whether all are right
@@ -33,6 +34,7 @@ FILE = Path(__file__).resolve().parent.parent.parent / "docs" / "runtimes.json"
 KEY = ("runtime", "version", "host", "model", "profile", "form", "precision")
 REQUIRED = {k: str for k in (*KEY, "message", "measured", "machine")} | {"loads": bool, "warnings": int, "final": bool}
 OPTIONAL = {"tokens_per_second": (int, float), "peak_bytes": int, "file_bytes": int}
+EXACT = {"exact_gap": (int, float)}
 PARTS = {"text": {"prompts": int, "tokens": int, "equal": int, "against": str, "gap": (int, float), "good": bool},
          "numbers": {"models": int, "right": int, "difference": (int, float), "good": bool}}
 CHOICES = {"profile": ("ort", "standard", "primitive"), "form": ("dynamic", "static"), "precision": ("fp32", "fp16", "q4", "q4f16", "q8", "int8")}
@@ -47,7 +49,7 @@ def checked(row):
     known = REQUIRED.keys() | OPTIONAL.keys() | PARTS.keys()
     if unknown := row.keys() - known:
         raise ValueError(f"{row}: unknown: {', '.join(sorted(unknown))}")
-    for where, rules, needed in ((row, REQUIRED, True), (row, OPTIONAL, False), *((row[p], PARTS[p], True) for p in PARTS if p in row)):
+    for where, rules, needed in ((row, REQUIRED, True), (row, OPTIONAL, False), (row.get("text", {}), EXACT, False), *((row[p], PARTS[p], True) for p in PARTS if p in row)):
         for name, kind in rules.items():
             if name not in where and not needed:
                 continue

@@ -86,7 +86,7 @@ export class Visit {
 
     async choose({ device = 'wasm', dtype, threads, words = 'greedy', count }) {
         await this.page.selectOption('#device', device);
-        if (dtype) await this.page.selectOption('#precision', dtype);
+        if (dtype) await this.page.selectOption('#precision', dtype, { timeout: 10000 }); // what is not offered never comes
         if (!(await this.page.isVisible('#wording'))) await this.page.click('#choices summary');
         if (threads) await this.page.selectOption('#threads', String(threads));
         await this.page.selectOption('#wording', words);
