@@ -155,7 +155,7 @@ class Judge:
         if profile != "ort" or precision not in BLOCKS:
             return answer
         exact = max(gap_to_choices(f, c) for f, c in zip(found, self.choices(profile, form, precision, 1, prompts, tokens), strict=True))
-        return answer | {"exact_gap": exact, "good": answer["good"] and (exact < NEAR_EXACT or rounds)}
+        return answer | {"exact_gap": exact} | ({} if rounds else {"good": exact < NEAR_EXACT})
 
 
 def text_job(models, profile, form, precision, prompts, tokens, threads, level=None):

@@ -57,7 +57,7 @@ def hosts():
     library = f"@huggingface/transformers@{TRANSFORMERS_JS}"
     yield Runtime("Transformers.js", TRANSFORMERS_JS, "Node", "transformers", [library], **own)
     for host, settings, limits in (("wasm", {"device": "wasm", "threads": 1}, {}), ("wasm, 2 threads", {"device": "wasm", "threads": 2}, {}),
-                                   ("WebGPU in software", {"device": "webgpu", "threads": 1}, {"precisions": ("fp32", "q4"), "most": (1, 31, 4)})):
+                                   ("WebGPU in software", {"device": "webgpu", "threads": 1}, {"precisions": ("fp32", "q4", "int8"), "most": (1, 31, 4)})):
         yield Runtime("Transformers.js", TRANSFORMERS_JS, f"Chromium, {host}", "chromium", [library, "playwright-core@1.65.1"], settings=settings, **own, **limits)
 
 
