@@ -11,7 +11,8 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { browse, peakOf, prompts, served, Visit, NO_GPU } from '../tests/node/web/harness.mjs';
+import { browse, prompts, served, Visit, NO_GPU } from '../tests/node/web/harness.mjs';
+import { peakOf } from '../tests/node/web/peak.mjs';
 import { Reference } from '../tests/node/web/reference.mjs';
 
 const { values: given, positionals: [folder] } = parseArgs({
@@ -57,7 +58,7 @@ async function inPage({ folder: from, dtype }, threads) {
         await visit.page.click('#load');
         if ((await visit.view('talk', 'trouble')) === 'trouble') throw new Error(await visit.page.innerText('#trouble'));
         const load = (performance.now() - began) / 1000, { memory } = await visit.write(PROMPT);
-        return { load, token: median(gaps(await visit.page.evaluate(() => window.times))), memory, page: await peakOf(context) };
+        return { load, token: median(gaps(await visit.page.evaluate(() => window.times))), memory, page: await peakOf(context.browser()) };
     } finally {
         await close();
         await server.close();

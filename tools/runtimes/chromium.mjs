@@ -1,11 +1,12 @@
 // One measurement in a page of headless Chromium: node chromium.mjs PACKAGES JOB.json, PACKAGES with Transformers.js and playwright-core in its
 // node_modules. Loads the job's file with Transformers.js and continues its prompts; the answer is a line of JSON on stdout, as driver.mjs gives it, with
 // the peak of the page's resident memory. CHROMIUM names the browser (default /usr/bin/chromium).
-import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
+import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { peakOf } from '../../tests/node/web/peak.mjs';
 
 const [packages, file] = process.argv.slice(2);
 const job = JSON.parse(readFileSync(file, 'utf8'));
@@ -37,17 +38,6 @@ function serve() {
         else createReadStream(found).pipe(response);
     });
     return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
-}
-
-// Of the page's own process, in bytes; 0 where the system does not say.
-async function peakOf(browser) {
-    const session = await browser.newBrowserCDPSession(), { processInfo } = await session.send('SystemInfo.getProcessInfo');
-    await session.detach();
-    const peaks = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => {
-        const status = `/proc/${id}/status`;
-        return existsSync(status) ? Number(/VmHWM:\s+(\d+)/.exec(readFileSync(status, 'utf8'))?.[1] ?? 0) * 1024 : 0;
-    });
-    return Math.max(0, ...peaks);
 }
 
 async function answer(origin) {

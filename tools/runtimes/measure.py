@@ -143,7 +143,7 @@ class Judge:
         return self.kept[key]
 
     def text(self, found, profile, form, precision, prompts, tokens, rounds):
-        """rounds: the runtime's kernels of blocks round activations to 8 bits, as accuracy level 4 allows."""
+        """rounds: Runtime.rounds."""
         common = {"prompts": len(prompts), "tokens": tokens}
         if precision in ("fp32", "fp16"):
             gaps = [gap_to_golden(f, p) for f, p in zip(found, prompts, strict=True)]
@@ -177,7 +177,7 @@ def row_of(runtime, model, profile, form, precision, answer, final):
 def is_slow(runtime, profile, precision):
     """A token takes a second, in the runtime or in the one that is compared with: ONNX Runtime dequantises such weights in every call, and WebAssembly multiplies
     blocks that slowly."""
-    return profile != "ort" and precision in (*BLOCKS, "q8") or runtime.engine in ("web", "chromium") and precision in BLOCKS
+    return profile != "ort" and precision in (*BLOCKS, "q8") or not runtime.rounds and precision in BLOCKS
 
 
 def prompts_and_tokens(runtime, profile, precision, options):
@@ -198,7 +198,7 @@ def measure_text(runtime, profile, form, precision, judge, options):
         return row
     seconds = sorted(answer["seconds"])
     rate = round(1 / seconds[len(seconds) // 2], 1)
-    return row | {"text": judge.text(answer["ids"], profile, form, precision, prompts, tokens, runtime.engine not in ("web", "chromium")), "tokens_per_second": rate, "peak_bytes": peak}
+    return row | {"text": judge.text(answer["ids"], profile, form, precision, prompts, tokens, runtime.rounds), "tokens_per_second": rate, "peak_bytes": peak}
 
 
 def golden_difference(runtime, name, profile, form, judge):

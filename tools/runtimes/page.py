@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import rows as table
+from rows import FORMS, PRECISIONS, PROFILES
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "runtimes.md"
-PROFILES, FORMS, PRECISIONS = ("ort", "standard", "primitive"), ("dynamic", "static"), ("fp32", "fp16", "q4", "q4f16", "q8", "int8")
 
 HEAD = """# Runtimes
 

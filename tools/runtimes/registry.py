@@ -1,8 +1,8 @@
 """What is tried: every runtime, its versions, and the packages of its environment."""
 from dataclasses import dataclass, field
 
-PROFILES, FORMS = ("ort", "standard", "primitive"), ("dynamic", "static")
-PRECISIONS = ("fp32", "fp16", "q4", "q4f16", "q8", "int8")
+from rows import FORMS, PRECISIONS, PROFILES
+
 NUMPY, OLD_NUMPY, SAFETENSORS = "numpy==2.4.6", "numpy==1.26.4", "safetensors==0.8.0"
 
 # The last of every minor version. What gemma-onnx promises begins with the first 1.24 that was published; those before show where it stops.
@@ -30,6 +30,11 @@ class Runtime:
     @property
     def label(self):
         return f"{self.engine}@{self.version}"
+
+    @property
+    def rounds(self):
+        """Its kernels of blocks round activations to 8 bits, as accuracy level 4 allows; those of WebAssembly and WebGPU do not, and are slow."""
+        return self.engine not in ("web", "chromium")
 
     @property
     def is_python(self):

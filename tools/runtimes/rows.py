@@ -37,7 +37,8 @@ OPTIONAL = {"tokens_per_second": (int, float), "peak_bytes": int, "file_bytes": 
 EXACT = {"exact_gap": (int, float)}
 PARTS = {"text": {"prompts": int, "tokens": int, "equal": int, "against": str, "gap": (int, float), "good": bool},
          "numbers": {"models": int, "right": int, "difference": (int, float), "good": bool}}
-CHOICES = {"profile": ("ort", "standard", "primitive"), "form": ("dynamic", "static"), "precision": ("fp32", "fp16", "q4", "q4f16", "q8", "int8")}
+PROFILES, FORMS, PRECISIONS = ("ort", "standard", "primitive"), ("dynamic", "static"), ("fp32", "fp16", "q4", "q4f16", "q8", "int8")
+CHOICES = {"profile": PROFILES, "form": FORMS, "precision": PRECISIONS}
 
 
 def key(row):

@@ -1,5 +1,5 @@
 // What the tests of examples/web share: the page in headless Chromium, driven as a person would, and watched.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createRequire } from 'node:module';
@@ -144,17 +144,6 @@ export class Visit {
         check(`${name}: nothing moves by itself`, moved === 0, `layout shift ${moved}`);
         await this.page.close();
     }
-}
-
-// Bytes that the page's process had resident at its peak; 0 where /proc does not say.
-export async function peakOf(context) {
-    const session = await context.browser().newBrowserCDPSession(), { processInfo } = await session.send('SystemInfo.getProcessInfo');
-    await session.detach();
-    const peaks = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => {
-        const status = `/proc/${id}/status`;
-        return existsSync(status) ? Number(/VmHWM:\s+(\d+)/.exec(readFileSync(status, 'utf8'))?.[1] ?? 0) * 1024 : 0;
-    });
-    return Math.max(0, ...peaks);
 }
 
 export async function served(folder) {

@@ -6,8 +6,9 @@
 // Closes with 'N passed, N failed', and exits with 1 on any failure. CHROMIUM names the browser.
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { browse, check, finish, peakOf, prompts, served, Visit, NO_GPU, SWIFTSHADER } from './harness.mjs';
+import { browse, check, finish, prompts, served, Visit, NO_GPU, SWIFTSHADER } from './harness.mjs';
 import { placements } from './placement.mjs';
+import { peakOf } from './peak.mjs';
 import { Reference } from './reference.mjs';
 
 const [folder, shots] = process.argv.slice(2);
@@ -36,7 +37,7 @@ async function inWasm(dtype, threads, count) {
             Object.assign(last, await visit.write(text));
             await judged(name, dtype, text, last.ids, count);
         }
-        row([name, loaded.toFixed(1), last.first.toFixed(2), last.rate.toFixed(2), megabytes(last.memory), megabytes(await peakOf(context))]);
+        row([name, loaded.toFixed(1), last.first.toFixed(2), last.rate.toFixed(2), megabytes(last.memory), megabytes(await peakOf(context.browser()))]);
         await visit.end(name);
     } finally {
         await close();
