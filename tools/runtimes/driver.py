@@ -80,31 +80,50 @@ class AnyPair(StaticPair):
         return logits
 
 
-class Growing:
-    """One text on a decoder whose caches grow."""
+class Stepwise:
+    """One text at a time on a model that gives logits; the next id is chosen here."""
 
-    def __init__(self, decoder):
-        self.decoder, self.cache = decoder, None
+    def __init__(self, model):
+        self.model = model
+
+    @property
+    def warnings(self):
+        return self.model.warnings
+
+    def greedy(self, prompt, job):
+        """Ids, the seconds of every decoding step, and every step's best choices as ids and logits."""
+        self.restart()
+        logits, ids, seconds, choices = self.feed(prompt), [], [], []
+        for n in range(job["tokens"]):
+            order = np.argsort(-logits[: job["vocabulary"]], kind="stable")[:KEPT]
+            choices.append([[int(i) for i in order], [float(logits[i]) for i in order]])
+            ids.append(choices[-1][0][0])
+            if n + 1 < job["tokens"]:
+                begun = time.perf_counter()
+                logits = self.feed(ids[-1:])
+                seconds.append(time.perf_counter() - begun)
+        return ids, seconds, choices
+
+
+class Growing(Stepwise):
+    """On a decoder whose caches grow."""
 
     def restart(self):
         self.cache = None
 
     def feed(self, ids):
-        logits, self.cache, *_ = self.decoder.step(np.asarray([ids]), cache=self.cache)
+        logits, self.cache, *_ = self.model.step(np.asarray([ids]), cache=self.cache)
         return logits[0, -1]
 
 
-class Fixed:
-    """One text on a static pair."""
-
-    def __init__(self, pair):
-        self.pair = pair
+class Fixed(Stepwise):
+    """On a static pair."""
 
     def restart(self):
-        self.pair.reset()
+        self.model.reset()
 
     def feed(self, ids):
-        return self.pair.feed([ids])[0]
+        return self.model.feed([ids])[0]
 
 
 class GenAi:
@@ -120,45 +139,32 @@ class GenAi:
         config.overlay(json.dumps({"model": {"decoder": {"filename": f"{path.parent.name}/{path.name}", "session_options": options}}}))
         self.model = onnxruntime_genai.Model(config)
 
-    def greedy(self, prompt, tokens, seconds):
+    def greedy(self, prompt, job):
         parameters = self.genai.GeneratorParams(self.model)
-        parameters.set_search_options(max_length=len(prompt) + tokens)
-        generator = self.genai.Generator(self.model, parameters)
+        parameters.set_search_options(max_length=len(prompt) + job["tokens"])
+        generator, seconds = self.genai.Generator(self.model, parameters), []
         generator.append_tokens(np.asarray(prompt, np.int32))
         generator.generate_next_token()
         while not generator.is_done():
             begun = time.perf_counter()
             generator.generate_next_token()
             seconds.append(time.perf_counter() - begun)
-        return list(map(int, generator.get_sequence(0)[len(prompt):]))
+        return list(map(int, generator.get_sequence(0)[len(prompt):])), seconds, None
 
 
 def opened(job):
     if job["engine"] == "genai":
         return GenAi(job)
     if job["engine"] == "onnxruntime":
-        return Decoder(Path(job["path"]), job["threads"]) if job["form"] == "dynamic" else StaticPair(job["path"], job["precision"], job["threads"])
+        return Growing(Decoder(Path(job["path"]), job["threads"])) if job["form"] == "dynamic" else Fixed(StaticPair(job["path"], job["precision"], job["threads"]))
     engine = importlib.import_module(f"engines.{job['engine']}")
-    return AnyDecoder(engine, job) if job["form"] == "dynamic" else AnyPair(engine, job)
+    return Growing(AnyDecoder(engine, job)) if job["form"] == "dynamic" else Fixed(AnyPair(engine, job))
 
 
-def greedy(host, job):
-    """Ids of every prompt, the seconds of every decoding step, and the best choices where they are asked for."""
-    texts, seconds, choices = [], [], []
-    for prompt in job["prompts"]:
-        host.restart()
-        logits, ids, best = host.feed(prompt), [], []
-        for n in range(job["tokens"]):
-            order = np.argsort(-logits[: job["vocabulary"]], kind="stable")[:KEPT]
-            best.append([[int(i) for i in order], [float(logits[i]) for i in order]])
-            ids.append(best[-1][0][0])
-            if n + 1 < job["tokens"]:
-                begun = time.perf_counter()
-                logits = host.feed(ids[-1:])
-                seconds.append(time.perf_counter() - begun)
-        texts.append(ids)
-        choices.append(best)
-    return {"ids": texts, "seconds": seconds} | ({"choices": choices} if job.get("choices") else {})
+def texts(host, job):
+    """Of all prompts, with the choices where they are asked for."""
+    ids, seconds, choices = zip(*(host.greedy(prompt, job) for prompt in job["prompts"]), strict=True)
+    return {"ids": ids, "seconds": sum(seconds, [])} | ({"choices": choices} if job.get("choices") else {})
 
 
 def encoder_differences(encoder, job):
@@ -174,16 +180,16 @@ def encoder_differences(encoder, job):
     return out
 
 
-def golden_differences(decoder, job):
+def golden_differences(host, job):
     """In standard deviations."""
     from golden import differences, golden, std
     name = job["checkpoint"]
     if name.startswith("embeddinggemma"):
-        return encoder_differences(decoder, job)
+        return encoder_differences(host.model, job)
     if job["form"] == "dynamic":
-        return {case: difference / std(name) for case, difference in differences(decoder, golden(name), False) }
+        return {case: difference / std(name) for case, difference in differences(host.model, golden(name), False)}
     ids, logits = golden(name)["prompt.input_ids"][0].tolist(), golden(name)["prompt.logits"][0]
-    host, worst, cut = Fixed(decoder), 0.0, len(ids) - 5
+    worst, cut = 0.0, len(ids) - 5
     for start, end in [(0, cut), *((n, n + 1) for n in range(cut, len(ids)))]:
         worst = max(worst, float(np.abs(host.feed(ids[start:end]).astype(np.float64) - logits[end - 1]).max()))
     return {"prompt": worst / std(name)}
@@ -193,17 +199,11 @@ def answer(job):
     stage = "load"
     try:
         begun = time.perf_counter()
-        model = opened(job)
+        host = opened(job)
         out = {"load_seconds": time.perf_counter() - begun}
         stage = "run"
-        if job["engine"] == "genai":
-            out["seconds"] = []
-            out["ids"] = [model.greedy(prompt, job["tokens"], out["seconds"]) for prompt in job["prompts"]]
-        elif job["task"] == "logits":
-            out["differences"] = golden_differences(model, job)
-        else:
-            out |= greedy(Growing(model) if job["form"] == "dynamic" else Fixed(model), job)
-        return out | {"warnings": model.warnings[:4000]}
+        out |= {"differences": golden_differences(host, job)} if job["task"] == "logits" else texts(host, job)
+        return out | {"warnings": host.warnings[:4000]}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}", "stage": stage}
 

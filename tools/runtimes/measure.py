@@ -154,7 +154,8 @@ class Judge:
         answer = common | {"equal": gaps.count(0.0), "against": f"ONNX Runtime {registry.NEWEST.version}", "gap": max(gaps), "good": max(gaps) < NEAR}
         if profile != "ort" or precision not in BLOCKS:
             return answer
-        exact = max(gap_to_choices(f, c) for f, c in zip(found, self.choices(profile, form, precision, 1, prompts, tokens), strict=True))
+        exactly = self.choices(profile, "dynamic", precision, 1, prompts, tokens)  # for static pairs, too: their weights are the same
+        exact = max(gap_to_choices(f, c) for f, c in zip(found, exactly, strict=True))
         return answer | {"exact_gap": exact} | ({} if rounds else {"good": exact < NEAR_EXACT})
 
 
