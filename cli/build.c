@@ -36,7 +36,7 @@ int command_build(int argc, char **argv)
         PROFILE_OPTION(profile),
         {{"--block-size"}, OPTION_UINT, &build.block_size, "N", "of all 4-bit weights: 16, 32, 64, 128 (default 32; the embedding's 64)"},
         {{"--embedding-bits"}, OPTION_UINT, &build.embedding_bits, "N", "of q4 and q4f16: 4, 8, 16, 32 (default: docs/quantisation.md)"},
-        {{"--accuracy-level"}, OPTION_UINT, &accuracy_level, "N", "least arithmetic of q4 products: 0, 1 fp32 (slow), 4 int8 (default 4)"},
+        {{"--accuracy-level"}, OPTION_UINT, &accuracy_level, "N", "least arithmetic of q4, q4f16, int8: 0, 1 fp32 (slow), 4 int8 (default 4)"},
         {{"--embedding-dim"}, OPTION_UINT, &build.embedding_dim, "N", "of EmbeddingGemma: so many values of each embedding (default all)"},
         {{"--all-logits"}, OPTION_FLAG, &build.all_logits, NULL, "logits of every position instead of the last"},
         {{"--genai-precision"}, OPTION_LIST, &genai_precision, "P", "what ONNX Runtime GenAI runs (default: q4 if it is there, else int8, q8, fp32, fp16, q4f16)"},

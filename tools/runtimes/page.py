@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
-"""docs/runtimes.md from docs/runtimes.json: page.py [--check] [--add ROWS.json …]
+"""docs/runtimes.md from docs/runtimes.json: page.py [--check]
 
---add takes rows that another script measured (Transformers.js, Chromium, ONNX Runtime GenAI), in the format of rows.py, into docs/runtimes.json first.
 --check writes nothing, and fails when the page is not that of the rows.
 """
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -17,8 +15,8 @@ PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "runtimes.md"
 HEAD = """# Runtimes
 
 What loads the files, whether it says the same, and how fast. Made by `tools/runtimes/page.py` from `runtimes.json`, which `tools/runtimes/measure.py build/gemma-onnx`
-fills: every runtime in an environment of its own, every measurement in a process of its own; any row can be measured again by itself (`measure.py --help`), and other
-scripts add theirs (`page.py --add`).
+fills: every runtime in an environment of its own, every measurement in a process of its own; any row can be measured again by itself
+(`measure.py --help`).
 
 **Text** is greedy text of the real Gemma 3 270M: *n/m × t*, so many of m prompts give the expected t ids to the last. In fp32 and fp16 those are Hugging Face's
 fp32 ids, else the ids that the newest ONNX Runtime gives with the same file; *gap* says how far below the expected id, in logits, the one taken stood in that run where
@@ -190,12 +188,9 @@ def write(rows, path=PAGE):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--add", nargs="+", default=[], type=Path, metavar="ROWS.json")
     parser.add_argument("--json", type=Path, default=table.FILE)
     parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()
-    for path in options.add:
-        table.merge(json.loads(path.read_text()), options.json)
     wanted = text(table.load(options.json))
     if options.check and (not options.page.exists() or options.page.read_text() != wanted):
         sys.exit(f"{options.page.name} is not what {options.json.name} says; run tools/runtimes/page.py")

@@ -1,11 +1,11 @@
-"""The rows of docs/runtimes.json: one for every runtime, graph and precision that was tried. This script and others write them; page.py makes
+"""The rows of docs/runtimes.json: one for every runtime, graph and precision that was tried. measure.py writes them; page.py makes
 docs/runtimes.md of them.
 
 A row is an object with these keys; those in KEY say which row it is, and a new one with the same takes the old one's place.
 
   runtime     its name: "ONNX Runtime", "Transformers.js"
   version     what was installed: "1.32.0"
-  host        where it ran: "Python", "Node", "Node, wasm", "Chromium 156, wasm"
+  host        where it ran: "Python", "Node", "Node, wasm", "Chromium, wasm"
   model       "gemma-3-270m", or of tests/golden/tiny: "tiny", several of them, or a name
   profile     "ort", "standard", "primitive"
   form        "dynamic" (of build) or "static" (of convert)
@@ -17,7 +17,7 @@ A row is an object with these keys; those in KEY say which row it is, and a new 
               expected ids to the last; {"against"}: whose ids those are; {"gap"}: where texts part, how far the logit of the token taken lies
               below the expected one's in the run that is compared with, the largest over the prompts; 0 if none parts;
               {"exact_gap"}: optional, of MatMulNBits: the same to the newest ONNX Runtime at accuracy level 1;
-              {"good"}: whether the issue's bar is met
+              {"good"}: whether that is within the bar, as the page says it
   numbers     optional: logits. {"models"}: of how many tiny checkpoints; {"right"}: how many of them ran and were within the bound of the tests;
               {"difference"}: the largest of those that ran, in standard deviations of the logits, 1e6 if it is no number; {"good"}: whether all are right
   tokens_per_second  optional: of decoding one prompt, from the median time of a step
