@@ -35,7 +35,7 @@ OURS = {
     "int8": ("int8", []),
     "fp16": ("fp16", []),
 }
-PEERS = ("genai-int4", "genai-k_quant", "genai-fp32", "optimum-fp32", "mobius-fp32")
+PEERS = ("genai-int4", "genai-int8", "genai-k_quant", "genai-fp32", "optimum-fp32", "mobius-fp32")
 CHUNK = 64  # positions compared at a time
 PAST = (512, 700)  # positions beyond the sliding window of 512
 

@@ -61,7 +61,7 @@ static void precisions(void **state)
         {"int8",
          "_int8",
          GX_DTYPE_F32,
-         {WIDE, WIDE, WIDE, WIDE, WIDE, WIDE, WIDE, WIDE, WIDE, WIDE, "fp32"}},
+         {EIGHT, EIGHT, EIGHT, EIGHT, WIDE, WIDE, EIGHT, WIDE, EIGHT, EIGHT, "fp32"}},
     };
     for (unsigned i = 0; i < GX_POLICY_COUNT; i++) {
         const gx_policy policy = make(i, 0, 0);
