@@ -96,6 +96,22 @@ def texts(environment):
         check(measure.gap_to_choices(found, choices) == to_choices, f"{found}: {measure.gap_to_choices(found, choices)}")
 
 
+def verdicts(environment):
+    """Of a quantised text: within 0.5 of the run that rounds activations, always; within 0.05 of the exact one, too, where nothing is rounded."""
+    import measure
+
+    class Known(measure.Judge):
+        def choices(self, profile, form, precision, level, prompts, tokens):
+            return [[[[5, 7], [2.0, 2.0 - (exact if level == 1 else gap)]]]]
+
+    judge, prompts = Known(None, 1), [{"ids": [2], "greedy_ids": [5], "greedy_gaps": [0.01]}]
+    for gap, exact, rounds, good in ((0.4, 0.4, True, True), (0.6, 0.01, True, False), (0.4, 0.04, False, True), (0.4, 0.06, False, False), (0.6, 0.01, False, False)):
+        found = judge.text([[7]], "ort", "dynamic", "q4", prompts, 1, rounds)
+        check(found["good"] == good and abs(found["gap"] - gap) < 1e-9 and abs(found["exact_gap"] - exact) < 1e-9, f"{gap}, {exact}, {rounds}: {found}")
+    check(judge.text([[7]], "ort", "dynamic", "q8", prompts, 1, False).keys() & {"exact_gap"} == set(), "q8 has no products that round")
+    check(not judge.text([[7]], "ort", "dynamic", "fp16", prompts, 1, True)["good"], "a text in fp16 may not part, however near the other choice")
+
+
 def page_of_rows(environment):
     """Every kind of row has its place; a row that breaks the format is refused; a new row takes the old one's place."""
     import page
@@ -135,6 +151,7 @@ def tests(environment):
     yield "named", named
     yield "driver", driver
     yield "texts", texts
+    yield "verdicts", verdicts
     yield "page_of_rows", page_of_rows
     yield "page_is_current", page_is_current
     if environment.full:

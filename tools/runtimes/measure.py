@@ -156,7 +156,7 @@ class Judge:
             return answer
         exactly = self.choices(profile, "dynamic", precision, 1, prompts, tokens)  # for static pairs, too: their weights are the same
         exact = max(gap_to_choices(f, c) for f, c in zip(found, exactly, strict=True))
-        return answer | {"exact_gap": exact} | ({} if rounds else {"good": exact < NEAR_EXACT})
+        return answer | {"exact_gap": exact, "good": answer["good"] and (rounds or exact < NEAR_EXACT)}
 
 
 def text_job(models, profile, form, precision, prompts, tokens, threads, level=None):

@@ -21,8 +21,8 @@ fills: every runtime in an environment of its own, every measurement in a proces
 **Text** is greedy text of the real Gemma 3 270M: *n/m × t*, so many of m prompts give the expected t ids to the last. In fp32 and fp16 those are Hugging Face's
 fp32 ids, else the ids that the newest ONNX Runtime gives with the same file; *gap* says how far below the expected id, in logits, the one taken stood in that run where
 texts part (the first time; the largest over the prompts). Products of blocks (q4, q4f16, int8) round activations to 8 bits in native ONNX Runtime, each release and processor in its way;
-*exact* is the gap to the same weights without that rounding (`--accuracy-level 1`). **wrong** is beyond the bar: any difference in fp32 and fp16, a gap of 0.5 in quantised files, or, where nothing
-is rounded (WebAssembly, WebGPU), an exact gap of 0.05. **Numbers** are logits of tiny random checkpoints: fp32
+*exact* is the gap to the same weights without that rounding (`--accuracy-level 1`). **wrong** is beyond the bar: any difference in fp32 and fp16, a gap of 0.5 in quantised files and, where nothing
+is rounded (WebAssembly, WebGPU), an exact gap of 0.05, too. **Numbers** are logits of tiny random checkpoints: fp32
 against Transformers (prompt, cached, chunked, left-padded), the other precisions against the newest ONNX Runtime. Peak memory is the process' resident memory, interpreter and mapped
 file included. ≈: other programs used the machine meanwhile; such a time is a hint.
 """
